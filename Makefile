@@ -1,0 +1,53 @@
+# Every target does its own set-up in .venv, quietly, and is fast the second time.
+#   make demo     watch real documents being curated
+#   make test     lint, types and all tests: what CI runs
+#   make check    format, lint, types and the fast tests: what to run before a commit
+#   make bench    benchmarks against alternatives, printed as ratios
+#   make setup    the environment only
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_READY := $(VENV)/.ready-text
+DEV_READY := $(VENV)/.ready-dev
+
+.PHONY: help setup demo test check bench format clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+$(RUN_READY): pyproject.toml scripts/install.sh
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/install.sh text
+	@touch $@
+
+$(DEV_READY): pyproject.toml scripts/install.sh
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/install.sh dev
+	@touch $@ $(RUN_READY)
+
+setup: $(DEV_READY)
+
+demo: $(RUN_READY)
+	@$(BIN)/python -m examples.demo
+
+test: $(DEV_READY)
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/basedpyright --level error
+	@$(BIN)/python -m pytest -q
+
+check: $(DEV_READY)
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/basedpyright --level error
+	@$(BIN)/python -m pytest -q -m "not slow"
+
+format: $(DEV_READY)
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+bench: $(DEV_READY)
+	@$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis demo_output benchmarks/out

@@ -1,0 +1,50 @@
+"""`FileGroupTask`: files that are read or were written together."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from nemo_curator.tasks.base import Task
+from nemo_curator.utils.hash_utils import get_deterministic_hash
+
+__all__ = ["FileGroupTask"]
+
+_log = logging.getLogger(__name__)
+
+
+def _no_paths() -> list[Any]:
+    return []
+
+
+def _no_config() -> dict[str, Any]:
+    return {}
+
+
+@dataclass(repr=False)
+class FileGroupTask(Task[list[Any]]):
+    """A list of paths, read as one task."""
+
+    data: list[Any] = field(default_factory=_no_paths)
+    reader_config: dict[str, Any] = field(default_factory=_no_config)
+
+    @property
+    def num_items(self) -> int:
+        """Number of files."""
+        return len(self.data)
+
+    def validate(self) -> bool:
+        """Warn about an empty list; refuse anything that is not a list."""
+        data: object = self.data
+        if not data:
+            _log.warning("file group of data set %r holds no files", self.dataset_name)
+            return False
+        if not isinstance(data, list):
+            message = f"FileGroupTask.data must be a list of paths, got {type(data).__name__}"
+            raise TypeError(message)
+        return True
+
+    def get_deterministic_id(self) -> str | None:
+        """Return the hash of the sorted paths."""
+        return get_deterministic_hash([str(path) for path in self.data])
