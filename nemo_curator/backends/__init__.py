@@ -1,0 +1,1 @@
+"""What moves tasks: one folder a backend, each behind the same port."""

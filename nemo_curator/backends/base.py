@@ -1,0 +1,163 @@
+"""`BaseExecutor`, the port of every backend, and `BaseStageAdapter` for code that drives a stage itself."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any, ClassVar
+
+from nemo_curator.engine.compile import compile_plan
+from nemo_curator.engine.envelope import Envelope
+from nemo_curator.engine.hooks import Observer
+from nemo_curator.engine.options import RunOptions
+from nemo_curator.engine.plan import ExecutionPlan
+from nemo_curator.engine.retry import RetryPolicy
+from nemo_curator.engine.runner import StageRunner
+from nemo_curator.engine.session import Session
+from nemo_curator.errors import OptionError
+from nemo_curator.stages.base import ProcessingStage
+from nemo_curator.stages.worker_info import NodeInfo, WorkerMetadata
+from nemo_curator.tasks import Task
+
+__all__ = ["BaseExecutor", "BaseStageAdapter", "NodeInfo", "WorkerMetadata"]
+
+_TRUE = {"1", "true", "yes"}
+
+
+class BaseExecutor(ABC):
+    """Runs plans. A backend implements `_run`; everything that is the same on every backend is here.
+
+    Args:
+        config: Options by name. Those of `RunOptions` are known to every backend; ``ignore_failures=True`` is another word for
+            ``on_error="quarantine"``.
+        ignore_head_node: Keep work off the head node of a cluster, where there is one.
+
+    Raises:
+        OptionError: An option that nobody reads, or of the wrong kind.
+    """
+
+    name: ClassVar[str] = "base"
+
+    def __init__(self, config: Mapping[str, Any] | None = None, ignore_head_node: bool = False) -> None:
+        self.config = dict(config or {})
+        switch = os.environ.get("CURATOR_IGNORE_RAY_HEAD_NODE", "").lower() in _TRUE
+        self.ignore_head_node = ignore_head_node or switch
+        common = {field.name for field in fields(RunOptions)}
+        given = dict(self.config)
+        if given.pop("ignore_failures", False):
+            if given.get("on_error") == "fail":
+                message = f"{type(self).__name__}: ignore_failures=True contradicts on_error='fail'; give one of them"
+                raise OptionError(message)
+            given["on_error"] = "quarantine"
+        where = type(self).__name__
+        self.options = RunOptions.parse({key: value for key, value in given.items() if key in common}, where=where)
+        self._read_options({key: value for key, value in given.items() if key not in common})
+
+    def execute(
+        self, stages: Sequence[ProcessingStage[Any, Any]], initial_tasks: Iterable[Task[Any]] | None = None
+    ) -> list[Task[Any]]:
+        """Run stages from `initial_tasks`, or from one `EmptyTask`; return the last stage's tasks in no particular order."""
+        tasks = list(initial_tasks or ())
+        plan = self.plan(stages, first_task=tasks[0] if tasks else None)
+        return self.run(plan, initial_tasks=tasks or None).outputs
+
+    def plan(
+        self,
+        stages: Sequence[ProcessingStage[Any, Any]],
+        *,
+        name: str = "pipeline",
+        declared_at: Sequence[str] = (),
+        first_task: object = None,
+    ) -> ExecutionPlan:
+        """Return the plan of these stages as this executor's options want it."""
+        return compile_plan(
+            stages, name=name, declared_at=declared_at, first_task=first_task, fuse_stages=self.options.fuse
+        )
+
+    def run(
+        self,
+        plan: ExecutionPlan,
+        *,
+        initial_tasks: Iterable[Task[Any]] | None = None,
+        observers: Iterable[Observer] = (),
+        **changes: Any,
+    ) -> Session:
+        """Run a plan to its end and return the session with outputs and report.
+
+        Args:
+            plan: What to run.
+            initial_tasks: Tasks to start from; consumed as there is room, so an iterator may be endless in size.
+            observers: Are told what happens.
+            changes: Run options that differ from the executor's for this run.
+
+        Raises:
+            CuratorError: The run could not start, or ended early.
+        """
+        options = replace(self.options, **changes) if changes else self.options
+        session = Session(plan, options, backend=self.name, initial_tasks=initial_tasks, observers=observers)
+        try:
+            session.check()
+            self._run(session)
+            session.complete()
+        except BaseException as error:
+            session.abandon(error)
+            # The report of a run that failed is worth more than that of one that did not.
+            error.__dict__.setdefault("report", session.report)
+            raise
+        return session
+
+    @abstractmethod
+    def _run(self, session: Session) -> None:
+        """Bring every task of a session to its end."""
+
+    def _read_options(self, given: Mapping[str, Any]) -> None:
+        """Read the options that only this backend knows. The default knows none."""
+        RunOptions.parse(given, where=type(self).__name__)
+
+
+class BaseStageAdapter:
+    """Drives one stage outside of a run, as the engine would.
+
+    Args:
+        stage: The stage; its own object is used.
+    """
+
+    def __init__(self, stage: ProcessingStage[Any, Any]) -> None:
+        self.stage = stage
+        self._planned = compile_plan([stage], first_task=_Anything()).stages[0]
+        self._runner = StageRunner(self._planned, RetryPolicy())
+        self._worker = WorkerMetadata()
+
+    def setup_on_node(self, node_info: NodeInfo | None = None, worker_metadata: WorkerMetadata | None = None) -> None:
+        """Call the stage's `setup_on_node`."""
+        self.stage.setup_on_node(node_info, worker_metadata)
+
+    def setup(self, worker_metadata: WorkerMetadata | None = None) -> None:
+        """Call the stage's `setup`; `teardown` may follow."""
+        self._worker = worker_metadata or self._worker
+        self._runner.open(self._worker)
+
+    def teardown(self) -> None:
+        """Call the stage's `teardown` if it was set up."""
+        self._runner.close()
+
+    def process_batch(self, tasks: list[Task[Any]]) -> list[Task[Any]]:
+        """Run tasks through the stage; return what goes on, with ids and records.
+
+        Raises:
+            StageFailed: The stage gave up on one of them.
+        """
+        envelopes = [Envelope(task.task_id, task) for task in tasks]
+        made = self._runner.run(envelopes)
+        children = made if isinstance(made, list) else [child for part in made for child in part]
+        _, receipts = self._runner.take()
+        for receipt in receipts:
+            if receipt.failure is not None:
+                raise receipt.failure.to_error() from receipt.failure.original()
+        return [child.task for child in children]
+
+
+class _Anything:
+    """A first task of which nothing is known."""

@@ -1,0 +1,100 @@
+"""`LocalExecutor`: pipelines on one machine, without a service."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_args
+
+from nemo_curator.backends.base import BaseExecutor
+from nemo_curator.engine.drive import WorkerPool, check_capacity, drive
+from nemo_curator.engine.machine import detect_machine
+from nemo_curator.engine.options import Options
+from nemo_curator.engine.scheduler import Capacity
+from nemo_curator.engine.session import Session
+
+__all__ = ["LocalExecutor", "LocalOptions"]
+
+_log = logging.getLogger(__name__)
+
+Mode = Literal["processes", "threads", "inline"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalOptions(Options):
+    """What only the local backend is told.
+
+    Attributes:
+        mode: ``"processes"``: every worker is a process. ``"threads"``: a thread of the caller's process, for stages that wait
+            or release the GIL. ``"inline"``: everything in the caller's thread, so that breakpoints, coverage and
+            monkeypatching work.
+        num_workers: Workers that may be busy at a time; `None` for as many as there are CPUs. Inline there is one.
+        cpus: CPUs that the stages of busy workers may take together; `None` for what this process may use, or `num_workers`
+            if that is more.
+        strict: Pickle every task between segments also in the modes that need not, so that what would fail between
+            processes fails here too.
+    """
+
+    mode: Mode = "processes"
+    num_workers: int | None = None
+    cpus: float | None = None
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        self._require("mode", holds=self.mode in get_args(Mode), wanted=f"one of {', '.join(get_args(Mode))}")
+        for name in ("num_workers", "cpus"):
+            if getattr(self, name) is not None:
+                self._require_positive(name)
+
+
+class LocalExecutor(BaseExecutor):
+    """Runs a pipeline on this machine, with no service and nothing to start first.
+
+    Args:
+        config: Options by name.
+        ignore_head_node: Has no meaning on one machine.
+        options: The same options as keywords; see `LocalOptions` and `RunOptions`.
+
+    Raises:
+        OptionError: An option that nobody reads, or of the wrong kind.
+    """
+
+    name: ClassVar[str] = "local"
+
+    def __init__(self, config: Mapping[str, Any] | None = None, ignore_head_node: bool = False, **options: Any) -> None:  # noqa: ANN401 - typed in LocalOptions and RunOptions
+        super().__init__({**(config or {}), **options}, ignore_head_node)
+
+    def _read_options(self, given: Mapping[str, Any]) -> None:
+        self.local = LocalOptions.parse(given, where=type(self).__name__)
+
+    @property
+    def capacity(self) -> Capacity:
+        """What a run of this executor may use."""
+        machine = detect_machine()
+        local = self.local
+        workers = local.num_workers or max(1, int(local.cpus or machine.cpus))
+        if local.mode == "inline":
+            workers = 1
+        cpus = local.cpus or max(machine.cpus, workers)
+        _log.info("local run: %g CPUs (%s), %d workers", cpus, machine.cpus_from, workers)
+        return Capacity(workers=workers, cpus=cpus)
+
+    def _run(self, session: Session) -> None:
+        capacity = self.capacity
+        check_capacity(session, capacity)
+        drive(session, self._make_pool(session), capacity)
+
+    def _make_pool(self, session: Session) -> WorkerPool:
+        local = self.local
+        if local.mode == "processes":
+            from nemo_curator.backends.local.processes import ProcessPool
+
+            return ProcessPool(session)
+        if local.mode == "threads":
+            from nemo_curator.backends.local.threads import ThreadPool
+
+            return ThreadPool(session, strict=local.strict)
+        from nemo_curator.backends.local.inline import InlinePool
+
+        return InlinePool(session, strict=local.strict)

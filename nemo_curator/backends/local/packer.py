@@ -1,0 +1,128 @@
+"""Frames between processes: small ones as bytes, large ones in memory that processes share.
+
+Shared memory has no name: it is a file descriptor that travels over a socket, and the kernel frees it with the last process
+that holds it. Nothing can be left behind, whoever is killed. Payload buffers (arrays, tables) are not copied into the pickle
+but laid beside it (pickle protocol 5), and read in place.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import pickle
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cloudpickle
+
+from nemo_curator.engine.envelope import Envelope
+from nemo_curator.engine.packing import Frame, Packer, ReferencePacker
+
+__all__ = ["Inline", "ProcessPacker", "Shared", "SharedMemory", "make_packer"]
+
+_SHARE_FROM = 256 * 1024
+_PROTOCOL = 5
+
+
+class SharedMemory:
+    """A descriptor of memory without a name; closed when nobody refers to it any more."""
+
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    @classmethod
+    def holding(cls, parts: Sequence[memoryview]) -> SharedMemory:
+        """Return new memory with these bytes, one after the other."""
+        fd = _anonymous_file()
+        memory = cls(fd)
+        for part in parts:
+            while part:
+                part = part[os.write(fd, part) :]
+        return memory
+
+    def read(self, nbytes: int) -> memoryview:
+        """Return the bytes. The view may be written to; others do not see it."""
+        return memoryview(mmap.mmap(self.fd, nbytes, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE))
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+
+
+def _anonymous_file() -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("curator", os.MFD_CLOEXEC)
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """A small frame: the pickle and its buffers."""
+
+    data: bytes
+    buffers: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A large frame: the pickle and its buffers, one after the other in shared memory."""
+
+    memory: SharedMemory
+    sizes: tuple[int, ...]
+
+
+class ProcessPacker:
+    """Pickles frames.
+
+    Args:
+        by_value: Take classes of `__main__` along. The driver needs it, as its `__main__` is not the workers'; a worker finds
+            out by itself.
+    """
+
+    def __init__(self, *, by_value: bool) -> None:
+        self._by_value = by_value
+
+    def pack(self, envelopes: Sequence[Envelope]) -> Frame:
+        """Return a frame of these envelopes. Raises whatever pickling raises."""
+        buffers: list[pickle.PickleBuffer] = []
+        data = self._dump(list(envelopes), buffers)
+        raw = [buffer.raw() for buffer in buffers]
+        nbytes = len(data) + sum(part.nbytes for part in raw)
+        if nbytes < _SHARE_FROM:
+            return Frame(len(envelopes), nbytes, Inline(data, tuple([bytes(part) for part in raw])))
+        sizes = (len(data), *(part.nbytes for part in raw))
+        return Frame(len(envelopes), nbytes, Shared(SharedMemory.holding([memoryview(data), *raw]), sizes))
+
+    def unpack(self, frame: Frame) -> list[Envelope]:
+        """Return a frame's envelopes, each time as new objects."""
+        payload: Inline | Shared = frame.payload
+        if isinstance(payload, Inline):
+            # Arrays that came as bytes could not be written to.
+            return pickle.loads(payload.data, buffers=[bytearray(part) for part in payload.buffers])
+        whole = payload.memory.read(sum(payload.sizes))
+        parts: list[memoryview] = []
+        position = 0
+        for size in payload.sizes:
+            parts.append(whole[position : position + size])
+            position += size
+        return pickle.loads(parts[0], buffers=parts[1:])
+
+    def _dump(self, envelopes: list[Envelope], buffers: list[Any]) -> bytes:
+        if not self._by_value:
+            try:
+                return pickle.dumps(envelopes, protocol=_PROTOCOL, buffer_callback=buffers.append)
+            except (pickle.PicklingError, AttributeError):
+                # A class that cannot be imported by name, such as one of the driver's __main__: it came by value, and so
+                # it goes back. The same is to be expected of whatever follows.
+                self._by_value = True
+                buffers.clear()
+        return cloudpickle.dumps(envelopes, protocol=_PROTOCOL, buffer_callback=buffers.append)
+
+
+def make_packer(*, strict: bool) -> Packer:
+    """Return the packer of workers that share the caller's memory: references, or pickles when it shall be `strict`."""
+    return ProcessPacker(by_value=True) if strict else ReferencePacker()

@@ -1,0 +1,91 @@
+"""Workers that are threads of the caller's process."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+
+from nemo_curator.backends.local.environments import refuse_environments
+from nemo_curator.backends.local.packer import make_packer
+from nemo_curator.engine.host import Closed, CloseWorker, Command, Event, WorkerHost, WorkerReady
+from nemo_curator.engine.packing import Packer
+from nemo_curator.engine.options import RunOptions
+from nemo_curator.engine.plan import WorkerShape
+from nemo_curator.engine.session import Session
+
+__all__ = ["ThreadPool"]
+
+
+class _Worker(threading.Thread):
+    """One worker: takes a command, answers with an event."""
+
+    def __init__(
+        self, number: int, options: RunOptions, packer: Packer, events: queue.SimpleQueue[Event | BaseException]
+    ) -> None:
+        super().__init__(name=f"curator-worker-{number}", daemon=True)
+        self.commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._host = WorkerHost(number, options, packer)
+        self._events = events
+        self._number = number
+
+    def run(self) -> None:
+        self._events.put(WorkerReady(self._number))
+        while True:
+            command = self.commands.get()
+            try:
+                self._events.put(self._host.handle(command))
+            except BaseException as error:  # the driver's thread raises it
+                self._events.put(error)
+                return
+            if isinstance(command, CloseWorker):
+                return
+
+
+class ThreadPool:
+    """Workers that are threads."""
+
+    def __init__(self, session: Session, *, strict: bool) -> None:
+        refuse_environments(session, "threads")
+        self.packer = make_packer(strict=strict)
+        self._options = session.options
+        self._workers: dict[int, _Worker] = {}
+        self._events: queue.SimpleQueue[Event | BaseException] = queue.SimpleQueue()
+
+    def start(self, worker: int, shape: WorkerShape) -> None:
+        """Start a thread."""
+        thread = self._workers[worker] = _Worker(worker, self._options, self.packer, self._events)
+        thread.start()
+
+    def send(self, worker: int, command: Command) -> None:
+        """Give a thread its next command."""
+        self._workers[worker].commands.put(command)
+
+    def wait(self) -> list[Event]:
+        """Return the next event."""
+        return [self._next(None)]
+
+    def close(self, grace_s: float) -> list[str]:
+        """Let every thread tear down. A thread cannot be killed: one that does not end in time is left behind and named."""
+        for worker in self._workers.values():
+            worker.commands.put(CloseWorker())
+        deadline = time.monotonic() + grace_s
+        problems: list[str] = []
+        for worker in self._workers.values():
+            worker.join(max(0.0, deadline - time.monotonic()))
+            if worker.is_alive():
+                problems.append(f"thread {worker.name} did not end within {grace_s:g} s and is left behind")
+        self._workers.clear()
+        while not self._events.empty():
+            event = self._events.get()
+            if isinstance(event, Closed):
+                problems += event.problems
+        return problems
+
+    def _next(self, timeout: float | None) -> Event:
+        event = self._events.get(timeout=timeout)
+        if isinstance(event, BaseException):
+            raise event
+        if isinstance(event, Closed):
+            self._workers.pop(event.worker).join()
+        return event

@@ -1,0 +1,64 @@
+"""The main program of a worker process: takes commands from a channel until it closes."""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import os
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+
+from nemo_curator.backends.local.channel import Channel
+from nemo_curator.backends.local.packer import ProcessPacker
+from nemo_curator.engine.host import CloseWorker, WorkerHost, WorkerReady
+from nemo_curator.engine.options import RunOptions
+
+__all__ = ["Hello", "main"]
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The first message to a worker: who it is, and how the run behaves."""
+
+    worker: int
+    options: RunOptions
+    driver: int
+
+
+def main(fd: int) -> None:
+    """Serve the driver at the other end of the socket `fd`; never returns."""
+    faulthandler.enable()
+    channel = Channel(socket.socket(fileno=fd))
+    hello: Hello = channel.receive()
+    _die_with(hello.driver)
+    # The driver decides what an interrupt means; a worker ends when the driver closes the channel, or with the driver.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    host = WorkerHost(hello.worker, hello.options, ProcessPacker(by_value=False))
+    channel.send(WorkerReady(hello.worker))
+    code = 0
+    try:
+        while True:
+            command = channel.receive()
+            channel.send(host.handle(command))
+            if isinstance(command, CloseWorker):
+                break
+    except (EOFError, BrokenPipeError):
+        # The driver is gone, or has given up on this worker: what was set up is still torn down.
+        host.close()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Native libraries may hang or crash while an interpreter takes itself apart; everything of ours is closed.
+    os._exit(code)
+
+
+def _die_with(driver: int) -> None:
+    """Ask the kernel to kill this process when the driver dies, however busy it is then."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != driver:
+            os._exit(1)

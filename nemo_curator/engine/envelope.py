@@ -1,0 +1,62 @@
+"""A task in flight, and what is known about one that left early."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from nemo_curator.engine.claims import Claims
+from nemo_curator.engine.failure import Failure
+from nemo_curator.tasks import Task
+
+__all__ = ["Envelope", "Outcome", "Receipt"]
+
+
+class Outcome(StrEnum):
+    """What became of a task that will not reach the end of the pipeline."""
+
+    DROPPED = "dropped"
+    FAILED = "failed"
+
+
+@dataclass(slots=True)
+class Envelope:
+    """A task in flight.
+
+    Attributes:
+        id: The task's id. The engine's own: user code may do to `task.task_id` what it likes.
+        task: The task.
+        claims: Its shares of sources; empty before the source stage.
+    """
+
+    id: str
+    task: Task[Any]
+    claims: Claims = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Envelope, (self.id, self.task, self.claims))
+
+
+@dataclass(slots=True)
+class Receipt:
+    """What became of a task that left early. Travels to the driver in-band with the data.
+
+    Attributes:
+        id: The task's id.
+        claims: The shares that it gives back.
+        outcome: Dropped on purpose, or failed.
+        stage: Name of the stage that it left in.
+        reason: Why, in a word or two; reports count by it.
+        failure: What was raised, for a failed task.
+    """
+
+    id: str
+    claims: Claims
+    outcome: Outcome
+    stage: str
+    reason: str
+    failure: Failure | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Receipt, (self.id, self.claims, self.outcome, self.stage, self.reason, self.failure))

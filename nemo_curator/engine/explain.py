@@ -1,0 +1,34 @@
+"""A plan in words."""
+
+from __future__ import annotations
+
+from nemo_curator.engine.plan import ExecutionPlan, PlannedStage, Segment
+
+__all__ = ["explain_plan"]
+
+
+def explain_plan(plan: ExecutionPlan, backend: str) -> str:
+    """Return what a backend will run together, what apart and why, and with which resources and batch sizes."""
+    count, parts = len(plan.stages), len(plan.segments)
+    lines = [f"Plan of pipeline {plan.name!r} on {backend}: {count} stage{'s' * (count > 1)} in {parts} segment{'s' * (parts > 1)}"]
+    lines += [f"  composite {name!r} stands for: {', '.join(stages)}" for name, stages in plan.decomposition.items()]
+    for segment in plan.segments:
+        lines += ["", *_explain_segment(segment)]
+    return "\n".join(lines) + "\n"
+
+
+def _explain_segment(segment: Segment) -> list[str]:
+    workers = "any number of workers" if segment.num_workers is None else f"at most {segment.num_workers} workers"
+    lines = [f"Segment {segment.index + 1}: {segment.cpus:g} CPUs, {segment.shape}, {workers}"]
+    if segment.starts_because:
+        lines.append(f"  not fused with the one before: {segment.starts_because}")
+    if segment.is_barrier:
+        lines.append("  waits for everything that comes, then runs once")
+    return lines + [f"  {line}" for stage in segment.stages for line in _explain_stage(stage)]
+
+
+def _explain_stage(stage: PlannedStage) -> list[str]:
+    roles = [role for role, holds in (("source", stage.is_source), ("sink", stage.is_sink), ("fans out", stage.fans_out)) if holds]
+    chosen = ", chosen by the engine" if stage.stage.batch_size is None else ""
+    said = f" ({', '.join(roles)})" if roles else ""
+    return [f"{stage.index + 1}. {stage.name}{said}: batches of {stage.batch_size}{chosen}; added at {stage.declared_at}"]

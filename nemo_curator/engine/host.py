@@ -1,0 +1,257 @@
+"""`WorkerHost`: what a worker does, whatever kind of worker it is. Commands in, events out.
+
+A host holds any number of segments of its shape, each set up on first use, and any number of runs that rest between two
+pieces of output. It runs one command at a time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nemo_curator.engine.claims import Claims
+from nemo_curator.engine.envelope import Envelope, Outcome, Receipt
+from nemo_curator.engine.failure import Failure
+from nemo_curator.engine.metrics import StageCounts
+from nemo_curator.engine.options import RunOptions
+from nemo_curator.engine.packing import Frame, Packer, Slice, cut_frames
+from nemo_curator.engine.retry import RetryPolicy
+from nemo_curator.engine.plan import PlannedStage
+from nemo_curator.engine.segment import SegmentRunner
+from nemo_curator.engine.shipping import unship
+from nemo_curator.errors import SetupFailed
+from nemo_curator.stages.worker_info import NodeInfo, WorkerMetadata
+
+__all__ = [
+    "CloseWorker",
+    "Closed",
+    "Command",
+    "Event",
+    "OpenSegment",
+    "Opened",
+    "Progressed",
+    "ResumeRun",
+    "RunBundle",
+    "WorkerHost",
+    "WorkerReady",
+    "WorkerVanished",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSegment:
+    """Set a segment up.
+
+    Attributes:
+        segment: Its index.
+        shipped: The segment, pickled.
+        prepare_node: Whether this is the node's first worker for it.
+        last: Its outputs are the pipeline's.
+    """
+
+    segment: int
+    shipped: bytes
+    prepare_node: bool
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunBundle:
+    """Run a bundle through a segment that is set up; the run's first piece is the answer."""
+
+    run: int
+    segment: int
+    bundle: tuple[Slice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeRun:
+    """Go on with a run; its next piece is the answer."""
+
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseWorker:
+    """Tear everything down."""
+
+
+Command = OpenSegment | RunBundle | ResumeRun | CloseWorker
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReady:
+    """A worker has started and takes commands."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A segment was set up, or could not be."""
+
+    worker: int
+    segment: int
+    counts: tuple[StageCounts, ...]
+    error: SetupFailed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """A piece of a run.
+
+    Attributes:
+        worker: The worker.
+        run: The run.
+        frames: What goes on to the next segment, or to the caller.
+        deliveries: At the last segment, ids and claims of what it made.
+        receipts: Tasks that left early.
+        counts: Of every stage of the segment.
+        finished: The bundle is done.
+        seconds: Time that the worker spent on this piece.
+    """
+
+    worker: int
+    run: int
+    frames: tuple[Frame, ...]
+    deliveries: tuple[tuple[str, Claims], ...]
+    receipts: tuple[Receipt, ...]
+    counts: tuple[StageCounts, ...]
+    finished: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A worker has torn its stages down and takes no more commands."""
+
+    worker: int
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerVanished:
+    """A worker died.
+
+    Attributes:
+        worker: The worker.
+        how: Half a sentence: ``"was killed by signal 9 (SIGKILL)"``.
+    """
+
+    worker: int
+    how: str
+
+
+Event = WorkerReady | Opened | Progressed | Closed | WorkerVanished
+
+
+class WorkerHost:
+    """Runs commands for one worker.
+
+    Args:
+        worker: Number of the worker.
+        options: The run's options.
+        packer: How envelopes are moved here.
+        node: Name of this machine.
+    """
+
+    def __init__(self, worker: int, options: RunOptions, packer: Packer, *, node: str = "localhost") -> None:
+        self._worker = worker
+        self._options = options
+        self._packer = packer
+        self._node = NodeInfo(node)
+        self._metadata = WorkerMetadata(worker_id=f"{node}-{worker}")
+        self._segments: dict[int, SegmentRunner] = {}
+        self._last: set[int] = set()
+        self._runs: dict[int, tuple[int, Iterator[tuple[list[Envelope], bool]]]] = {}
+
+    def handle(self, command: Command) -> Event:
+        """Do what a command says and return what came of it. Raises only what is a fault of the engine."""
+        match command:
+            case OpenSegment():
+                return self._open(command)
+            case RunBundle():
+                envelopes = [
+                    envelope
+                    for piece in command.bundle
+                    for envelope in self._packer.unpack(piece.frame)[piece.start : piece.stop]
+                ]
+                self._runs[command.run] = (command.segment, self._segments[command.segment].run(envelopes))
+                return self._advance(command.run)
+            case ResumeRun():
+                return self._advance(command.run)
+            case CloseWorker():
+                return Closed(self._worker, tuple(self.close()))
+
+    def close(self) -> list[str]:
+        """Tear every segment down; return what went wrong. Safe to call twice."""
+        self._runs.clear()
+        segments, self._segments = list(self._segments.values()), {}
+        return [problem for segment in segments for problem in segment.close()]
+
+    def _open(self, command: OpenSegment) -> Opened:
+        options = self._options
+        try:
+            segment = unship(command.shipped)
+            runner = SegmentRunner(
+                segment,
+                RetryPolicy.of(options),
+                self._metadata,
+                piece_seconds=options.bundle_seconds,
+                piece_bytes=options.bundle_bytes,
+            )
+            self._segments[command.segment] = runner
+            runner.open(self._node if command.prepare_node else None)
+        except SetupFailed as error:
+            return Opened(self._worker, command.segment, (), error)
+        if command.last:
+            self._last.add(command.segment)
+        counts, _ = runner.take()
+        return Opened(self._worker, command.segment, counts)
+
+    def _advance(self, run: int) -> Progressed:
+        start = time.perf_counter()
+        segment, pieces = self._runs[run]
+        piece, finished = next(pieces)
+        last = segment in self._last
+        counts, receipts = self._segments[segment].take()
+        frames: list[Frame] = []
+        if not last or self._options.return_outputs:
+            piece, frames = self._pack(piece, counts[-1], receipts, self._segments[segment].last_stage)
+        deliveries = [(envelope.id, envelope.claims) for envelope in piece] if last else []
+        if finished:
+            del self._runs[run]
+        seconds = time.perf_counter() - start
+        return Progressed(
+            self._worker, run, tuple(frames), tuple(deliveries), tuple(receipts), counts, finished, seconds
+        )
+
+    def _pack(
+        self, piece: list[Envelope], counts: StageCounts, receipts: list[Receipt], maker: PlannedStage
+    ) -> tuple[list[Envelope], list[Frame]]:
+        """Return the envelopes that can travel and their frames; a task that cannot be pickled has failed."""
+        sent: list[Envelope] = []
+        frames: list[Frame] = []
+        for part in cut_frames(piece):
+            try:
+                frames.append(self._packer.pack(part))
+                sent += part
+            except Exception:  # one of them is guilty; alone, each shows whether it is the one
+                for envelope in part:
+                    try:
+                        frames.append(self._packer.pack([envelope]))
+                        sent.append(envelope)
+                    except Exception as error:  # user classes may raise anything when pickled
+                        receipts.append(_unpicklable(envelope, maker, error))
+                        counts.tasks_out -= 1
+                        counts.items_out -= envelope.task.num_items
+                        counts.children_failed += 1
+        return sent, frames
+
+
+def _unpicklable(envelope: Envelope, maker: PlannedStage, error: Exception) -> Receipt:
+    failure = Failure.of(
+        error, task_id=envelope.id, stage=maker.name, declared_at=maker.declared_at, attempts=1
+    ).because("its output cannot be pickled")
+    return Receipt(envelope.id, envelope.claims, Outcome.FAILED, maker.name, type(error).__name__, failure)

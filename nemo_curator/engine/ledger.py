@@ -1,0 +1,67 @@
+"""Which sources are finished, told by the claims of what left the pipeline. Pure: no clock, no I/O."""
+
+from __future__ import annotations
+
+from nemo_curator.engine.claims import Claims, is_whole
+
+__all__ = ["Ledger"]
+
+
+class _Open:
+    """A source that is under way."""
+
+    __slots__ = ("failed", "seen", "total")
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.failed = False
+        self.seen: set[str] = set()
+
+
+class Ledger:
+    """Adds up claims by source. What is delivered again counts once.
+
+    Args:
+        redelivers: The engine may deliver the same thing twice, also after its source was finished. Then the ids of finished
+            sources are kept; otherwise memory is that of sources under way.
+    """
+
+    def __init__(self, *, redelivers: bool = False) -> None:
+        self._open: dict[str, _Open] = {}
+        self._done: set[str] | None = set() if redelivers else None
+        self.completed = 0
+        self.failed = 0
+
+    def see(self, task_id: str, claims: Claims, *, failed: bool = False) -> list[str]:
+        """Note that a task left the pipeline; return the sources that are finished with it, none of whose tasks failed."""
+        finished: list[str] = []
+        for source, share in claims:
+            if self._done is not None and source in self._done:
+                continue
+            # Nearly all sources of nearly all pipelines have one descendant: it never enters the table.
+            if is_whole(share) and source not in self._open:
+                self._close(source, failed=failed, finished=finished)
+                continue
+            entry = self._open.setdefault(source, _Open())
+            if task_id in entry.seen:
+                continue
+            entry.seen.add(task_id)
+            entry.total += share
+            entry.failed |= failed
+            if is_whole(entry.total):
+                del self._open[source]
+                self._close(source, failed=entry.failed, finished=finished)
+        return finished
+
+    def _close(self, source: str, *, failed: bool, finished: list[str]) -> None:
+        if self._done is not None:
+            self._done.add(source)
+        if failed:
+            self.failed += 1
+        else:
+            self.completed += 1
+            finished.append(source)
+
+    def under_way(self) -> list[str]:
+        """Return the sources of which something was seen, but not all."""
+        return list(self._open)

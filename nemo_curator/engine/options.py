@@ -1,0 +1,90 @@
+"""What a run may be told, typed and checked where it is said; nobody reads a dictionary of magic keys later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Self, get_args
+
+from nemo_curator.errors import OptionError, did_you_mean
+
+__all__ = ["Options", "RunOptions"]
+
+OnError = Literal["fail", "quarantine"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Base of option classes: made from a mapping, unknown keys refused with the nearest known one."""
+
+    @classmethod
+    def parse(cls, given: Mapping[str, Any], *, where: str) -> Self:
+        """Return the options in `given`.
+
+        Args:
+            given: Values by name.
+            where: Who was given them, for messages: ``"LocalExecutor"``.
+
+        Raises:
+            OptionError: A key that nobody reads, or a value of the wrong kind.
+        """
+        known = [field.name for field in fields(cls)]
+        for key in given:
+            if key not in known:
+                message = f"{where} has no option {key!r}; it has: {', '.join(sorted(known))}.{did_you_mean(key, known)}"
+                raise OptionError(message)
+        try:
+            return cls(**given)
+        except OptionError as error:
+            message = f"{where}: {error}"
+            raise OptionError(message) from None
+
+    def _require(self, name: str, *, holds: bool, wanted: str) -> None:
+        if not holds:
+            message = f"{name} must be {wanted}; got {getattr(self, name)!r}"
+            raise OptionError(message)
+
+    def _require_positive(self, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            self._require(name, holds=isinstance(value, (int, float)) and value > 0, wanted="a number above 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions(Options):
+    """How a run behaves; the same words and meaning on every backend.
+
+    Attributes:
+        fuse: Let adjacent stages run together in one worker.
+        on_error: ``"fail"``: the first task that is given up ends the run. ``"quarantine"``: it is recorded, the run goes on.
+        max_failures: With ``"quarantine"``, how many tasks may be given up before the run ends; `None` for any number.
+        max_attempts: Attempts for a task whose error does not say whether trying again helps. 1: no second attempt.
+        transient_attempts: Attempts for a task that raises `TransientError`.
+        preserve_order: Outputs come in the order of inputs, and stages see their stream in that order.
+        return_outputs: Bring the last stage's tasks back. Off, a run returns an empty list and holds none of them.
+        bundle_seconds: Work that a bundle aims at.
+        bundle_bytes: Size at which a bundle is cut.
+        edge_bytes: Bytes that may wait between two segments before the one that makes them is held back.
+        teardown_timeout_s: Seconds that a worker gets for its stages' `teardown`.
+        max_worker_deaths: Times that a bundle may lose its worker before the run ends.
+    """
+
+    fuse: bool = True
+    on_error: OnError = "fail"
+    max_failures: int | None = None
+    max_attempts: int = 1
+    transient_attempts: int = 3
+    preserve_order: bool = False
+    return_outputs: bool = True
+    bundle_seconds: float = 0.1
+    bundle_bytes: int = 32 * 1024**2
+    edge_bytes: int = 256 * 1024**2
+    teardown_timeout_s: float = 10.0
+    max_worker_deaths: int = 2
+
+    def __post_init__(self) -> None:
+        self._require("on_error", holds=self.on_error in get_args(OnError), wanted="'fail' or 'quarantine'")
+        self._require_positive("max_attempts", "transient_attempts", "bundle_seconds", "bundle_bytes", "edge_bytes")
+        self._require_positive("teardown_timeout_s")
+        limit = self.max_failures
+        self._require("max_failures", holds=limit is None or limit >= 0, wanted="a number from 0, or None")

@@ -1,0 +1,128 @@
+"""The compiled pipeline: frozen, printable, picklable. Nothing in it changes while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from nemo_curator.stages.base import ProcessingStage, Topology
+
+__all__ = ["ExecutionPlan", "PlannedStage", "Segment", "WorkerShape"]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerShape:
+    """What makes a worker able to host a segment; workers of one shape are interchangeable.
+
+    Attributes:
+        threads: Threads that native libraries may use: the stage's CPUs, rounded up.
+        gpus: GPUs or a share of one.
+        runtime_env: The stage's runtime environment in canonical JSON; empty for none.
+    """
+
+    threads: int = 1
+    gpus: float = 0.0
+    runtime_env: str = ""
+
+    def __str__(self) -> str:
+        parts = [f"{self.threads} thread{'s' * (self.threads > 1)}"]
+        if self.gpus:
+            parts.append(f"{self.gpus:g} GPU")
+        if self.runtime_env:
+            parts.append(f"environment {self.runtime_env}")
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStage:
+    """One stage of a plan, everything about it resolved.
+
+    Attributes:
+        index: Position in the plan, from 0.
+        name: Unique in the plan.
+        stage: The user's object. Never changed: workers run copies of it.
+        batch_size: Tasks per call, never `None`.
+        is_source: Its outputs are the sources, the units of progress.
+        is_sink: Its outputs are the pipeline's.
+        fans_out: It says that one task may become several.
+        topology: Whether it sees its stream in batches or all at once.
+        cpus: CPUs of one worker.
+        num_workers: Workers that may host it; `None` for as many as help.
+        shape: What a worker needs in order to host it.
+        declared_at: ``file:line`` where it was added to the pipeline.
+    """
+
+    index: int
+    name: str
+    stage: ProcessingStage[Any, Any]
+    batch_size: int
+    is_source: bool
+    is_sink: bool
+    fans_out: bool
+    topology: Topology
+    cpus: float
+    num_workers: int | None
+    shape: WorkerShape
+    declared_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """Adjacent stages that a bundle passes in one worker without being serialised.
+
+    Attributes:
+        index: Position among the segments, from 0.
+        stages: At least one.
+        starts_because: Why it was not fused with the segment before it; empty for the first.
+    """
+
+    index: int
+    stages: tuple[PlannedStage, ...]
+    starts_because: str = ""
+
+    @property
+    def name(self) -> str:
+        """The stages' names, joined."""
+        return " > ".join(stage.name for stage in self.stages)
+
+    @property
+    def batch_size(self) -> int:
+        """Bundles for this segment hold multiples of this, as long as the stream lasts."""
+        return self.stages[0].batch_size
+
+    @property
+    def is_barrier(self) -> bool:
+        """Whether it gets its whole stream as one bundle."""
+        return self.stages[0].topology is Topology.BARRIER
+
+    @property
+    def cpus(self) -> float:
+        """CPUs that it keeps busy while it runs a bundle."""
+        return max(stage.cpus for stage in self.stages)
+
+    @property
+    def shape(self) -> WorkerShape:
+        """What a worker needs in order to host it."""
+        return self.stages[0].shape
+
+    @property
+    def num_workers(self) -> int | None:
+        """Workers that may host it; `None` for as many as help."""
+        return self.stages[0].num_workers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionPlan:
+    """A pipeline, ready to run on any backend.
+
+    Attributes:
+        name: Name of the pipeline.
+        stages: All stages in order.
+        segments: The same stages, grouped by what runs together.
+        decomposition: For each composite the names of the stages that it became.
+    """
+
+    name: str
+    stages: tuple[PlannedStage, ...]
+    segments: tuple[Segment, ...]
+    decomposition: dict[str, list[str]]

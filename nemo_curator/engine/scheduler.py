@@ -1,0 +1,369 @@
+"""Which worker does what next. Pure: events in, instructions out; no clock, no I/O, no threads.
+
+Workers are hosts, not stages: any worker of a shape can run any segment of that shape. A free worker takes the bundle nearest
+to the end of the pipeline, so that it drains before it fills. A segment whose outputs wait in too great a number is held back,
+which in the end holds back the source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from nemo_curator.engine.host import Closed, Event, Opened, Progressed, WorkerReady, WorkerVanished
+from nemo_curator.engine.lane import Job, Lane
+from nemo_curator.engine.options import RunOptions
+from nemo_curator.engine.packing import Frame, Slice
+from nemo_curator.engine.plan import Segment, WorkerShape
+from nemo_curator.errors import WorkerLost
+
+__all__ = ["Capacity", "Instruction", "Open", "Resume", "Run", "Scheduler", "Start", "Stop"]
+
+_FEED_COUNT = 4096
+_EDGE_COUNT = 16384
+_EPSILON = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What a run may use.
+
+    Attributes:
+        workers: Workers that may be busy at a time.
+        cpus: CPUs that busy workers may take together.
+        gpus: GPUs, likewise.
+    """
+
+    workers: int
+    cpus: float
+    gpus: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start a worker."""
+
+    worker: int
+    shape: WorkerShape
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Let a worker that has nothing more to do tear down and end."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Let a worker set a segment up."""
+
+    worker: int
+    segment: int
+    prepare_node: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Let a worker run a bundle."""
+
+    worker: int
+    run: int
+    segment: int
+    bundle: tuple[Slice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Let a worker go on with a run that rests."""
+
+    worker: int
+    run: int
+
+
+Instruction = Start | Stop | Open | Run | Resume
+
+
+@dataclass(slots=True)
+class _Worker:
+    """A worker as the scheduler sees it.
+
+    Attributes:
+        shape: What it can host.
+        started: It takes commands.
+        stopping: It was told to end.
+        busy_with: The segment that it works on or sets up; `None` when it is idle.
+        hosts: Segments that it has set up.
+        resting: Its runs that rest, by segment: at most one a segment, so that no stage is entered twice.
+    """
+
+    shape: WorkerShape
+    started: bool = False
+    stopping: bool = False
+    busy_with: int | None = None
+    hosts: set[int] = field(default_factory=set[int])
+    resting: dict[int, int] = field(default_factory=dict[int, int])
+
+    @property
+    def idle(self) -> bool:
+        """Whether it can take a command."""
+        return self.started and not self.stopping and self.busy_with is None
+
+
+@dataclass(slots=True)
+class _Free:
+    """What is left to be given away in one round of decisions."""
+
+    workers: int
+    cpus: float
+    gpus: float
+
+    def fits(self, segment: Segment) -> bool:
+        """Whether a bundle of the segment can run besides what runs."""
+        return (
+            self.workers >= 1 and self.cpus + _EPSILON >= segment.cpus and self.gpus + _EPSILON >= segment.shape.gpus
+        )
+
+    def give(self, segment: Segment) -> None:
+        """Take away what the segment needs."""
+        self.workers -= 1
+        self.cpus -= segment.cpus
+        self.gpus -= segment.shape.gpus
+
+
+class Scheduler:
+    """Decides. Feed it, tell it every event, and carry out what `decide` yields, in order.
+
+    Args:
+        segments: The plan's.
+        capacity: What the run may use.
+        options: How it shall behave.
+    """
+
+    def __init__(self, segments: Sequence[Segment], capacity: Capacity, options: RunOptions) -> None:
+        self._capacity = capacity
+        self._options = options
+        self._lanes = [Lane(segment, options, capacity.workers) for segment in segments]
+        self._workers: dict[int, _Worker] = {}
+        self._jobs: dict[int, tuple[Lane, Job, int]] = {}
+        self._numbers = iter(range(1 << 62))
+        self._outputs: list[Frame] = []
+
+    # What the driver gives and asks
+
+    @property
+    def wants_input(self) -> bool:
+        """Whether more of the tasks that the run starts from should be fed now."""
+        edge = self._lanes[0].edge
+        if edge.ended:
+            return False
+        return edge.barrier or not edge.ready or (edge.nbytes < self._options.edge_bytes // 4 and edge.count < _FEED_COUNT)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every segment has ended."""
+        return self._lanes[-1].ended
+
+    @property
+    def stuck(self) -> bool:
+        """Whether nothing is under way although the run is not finished: a fault of the scheduler."""
+        return not self.finished and all(worker.idle for worker in self._workers.values())
+
+    def feed(self, frames: Iterable[Frame]) -> None:
+        """Give tasks that the run starts from."""
+        self._lanes[0].edge.put(frames)
+
+    def end_input(self) -> None:
+        """Say that there are no more of them."""
+        self._lanes[0].edge.ended = True
+        self._spread_ends()
+
+    def take_outputs(self) -> list[Frame]:
+        """Return what left the last segment since the last call."""
+        taken, self._outputs = self._outputs, []
+        return taken
+
+    def segment_of(self, run: int) -> Segment:
+        """Return the segment of a run that is not finished."""
+        return self._jobs[run][0].segment
+
+    def queued(self) -> list[int]:
+        """Return the number of tasks that wait in front of each segment."""
+        return [lane.edge.count for lane in self._lanes]
+
+    # Events
+
+    def handle(self, event: Event) -> None:
+        """Take note of an event.
+
+        Raises:
+            WorkerLost: A bundle has lost its worker too often, or cannot be done again.
+        """
+        match event:
+            case WorkerReady():
+                self._workers[event.worker].started = True
+            case Opened():
+                self._opened(event)
+            case Progressed():
+                self._progressed(event)
+            case Closed():
+                self._workers.pop(event.worker, None)
+            case WorkerVanished():
+                self._vanished(event)
+
+    def _opened(self, event: Opened) -> None:
+        lane = self._lanes[event.segment]
+        lane.node_ready, lane.node_preparing = True, False
+        worker = self._workers[event.worker]
+        worker.busy_with = None
+        worker.hosts.add(event.segment)
+
+    def _progressed(self, event: Progressed) -> None:
+        lane, job, number = self._jobs[event.run]
+        worker = self._workers[number]
+        worker.busy_with = None
+        job.seconds += event.seconds
+        job.untouched = False
+        if event.finished:
+            del self._jobs[event.run]
+        else:
+            worker.resting[lane.segment.index] = event.run
+        frames = lane.hand_on(job, list(event.frames), finished=event.finished)
+        following = lane.segment.index + 1
+        if following < len(self._lanes):
+            self._lanes[following].edge.put(frames)
+        else:
+            self._outputs += frames
+        if event.finished:
+            self._spread_ends()
+
+    def _vanished(self, event: WorkerVanished) -> None:
+        """Let the bundles of a worker that died be done again, as long as nothing that they made was handed on."""
+        worker = self._workers.pop(event.worker, None)
+        if worker is None or worker.stopping:
+            return
+        for segment in worker.hosts | ({worker.busy_with} - {None}):
+            lane = self._lanes[segment]
+            lane.hosts -= 1
+            lane.node_preparing = False
+        for run in [run for run, (_, _, number) in self._jobs.items() if number == event.worker]:
+            lane, job, _ = self._jobs.pop(run)
+            if not job.untouched or job.deaths >= self._options.max_worker_deaths:
+                message = (
+                    f"a worker {event.how} while it ran {job.count} tasks through segment {lane.segment.name!r} "
+                    f"(attempt {job.deaths + 1}); look for a crash in native code or too little memory in these stages"
+                )
+                raise WorkerLost(message)
+            lane.give_back(job)
+
+    def _spread_ends(self) -> None:
+        for lane, following in zip(self._lanes, self._lanes[1:], strict=False):
+            following.edge.ended = following.edge.ended or lane.ended
+
+    # Decisions
+
+    def decide(self) -> Iterator[Instruction]:
+        """Yield what is to be done now, nearest to the end of the pipeline first."""
+        busy = [worker.busy_with for worker in self._workers.values() if worker.busy_with is not None]
+        segments = [self._lanes[index].segment for index in busy]
+        free = _Free(
+            self._capacity.workers - len(busy),
+            self._capacity.cpus - sum(segment.cpus for segment in segments),
+            self._capacity.gpus - sum(segment.shape.gpus for segment in segments),
+        )
+        pending: dict[WorkerShape, int] = {}
+        for worker in self._workers.values():
+            if not worker.started:
+                pending[worker.shape] = pending.get(worker.shape, 0) + 1
+        for lane in reversed(self._lanes):
+            if not self._has_room(lane):
+                continue
+            while self._has_work(lane):
+                if not free.fits(lane.segment):
+                    # Nothing that is less urgent may take what this one waits for.
+                    return
+                instruction = self._employ(lane)
+                if instruction is None:
+                    break
+                free.give(lane.segment)
+                yield instruction
+            yield from self._hire(lane, pending)
+        yield from self._dismiss()
+
+    def _has_room(self, lane: Lane) -> bool:
+        """Whether what this segment makes has a place to wait in."""
+        if lane.segment.index + 1 == len(self._lanes):
+            return True
+        edge = self._lanes[lane.segment.index + 1].edge
+        # A barrier needs everything, and a batch that is not complete cannot be taken: neither can be waited for.
+        if edge.barrier or not edge.ready:
+            return True
+        return edge.nbytes < self._options.edge_bytes and edge.count < max(_EDGE_COUNT, 4 * edge.batch_size)
+
+    def _has_work(self, lane: Lane) -> bool:
+        return lane.ready or any(True for _ in self._resting(lane))
+
+    def _resting(self, lane: Lane) -> Iterator[tuple[int, _Worker, int]]:
+        """Yield idle workers with a run of this segment that may go on."""
+        index = lane.segment.index
+        for number, worker in self._workers.items():
+            run = worker.resting.get(index)
+            if run is not None and worker.idle and lane.may_go_on(self._jobs[run][1]):
+                yield number, worker, run
+
+    def _employ(self, lane: Lane) -> Instruction | None:
+        """Return what an idle worker shall do for this segment; nothing if none can help."""
+        index = lane.segment.index
+        for number, worker, run in self._resting(lane):
+            worker.busy_with = index
+            del worker.resting[index]
+            return Resume(number, run)
+        if not lane.ready:
+            return None
+        idle = [(n, w) for n, w in self._workers.items() if w.idle and w.shape == lane.segment.shape]
+        for number, worker in idle:
+            if index in worker.hosts and index not in worker.resting:
+                return self._run(lane, number, worker)
+        if lane.hosts >= lane.max_hosts or lane.node_preparing:
+            return None
+        newcomers = [(n, w) for n, w in idle if index not in w.hosts]
+        if not newcomers:
+            return None
+        # The one that hosts the least: setting up costs memory as well as time.
+        number, worker = min(newcomers, key=lambda pair: len(pair[1].hosts))
+        return self._open(lane, number, worker)
+
+    def _run(self, lane: Lane, number: int, worker: _Worker) -> Run:
+        job, run = lane.take(), next(self._numbers)
+        self._jobs[run] = (lane, job, number)
+        worker.busy_with = lane.segment.index
+        return Run(number, run, lane.segment.index, job.bundle)
+
+    def _open(self, lane: Lane, number: int, worker: _Worker) -> Open:
+        prepare = not lane.node_ready
+        lane.node_preparing = prepare
+        lane.hosts += 1
+        worker.busy_with = lane.segment.index
+        return Open(number, lane.segment.index, prepare)
+
+    def _hire(self, lane: Lane, pending: dict[WorkerShape, int]) -> Iterator[Start]:
+        """Start workers for bundles that nobody is there for, as long as there may be more of this shape."""
+        shape = lane.segment.shape
+        most = self._capacity.workers
+        for has, needs in ((self._capacity.cpus, lane.segment.cpus), (self._capacity.gpus, shape.gpus)):
+            most = min(most, int((has + _EPSILON) / needs)) if needs else most
+        there = sum(1 for worker in self._workers.values() if worker.shape == shape and not worker.stopping)
+        wanted = min(lane.demand, lane.max_hosts - lane.hosts) - pending.get(shape, 0)
+        pending[shape] = max(pending.get(shape, 0) - lane.demand, 0)
+        for _ in range(min(wanted, most - there)):
+            number = next(self._numbers)
+            self._workers[number] = _Worker(shape)
+            yield Start(number, shape)
+
+    def _dismiss(self) -> Iterator[Stop]:
+        """Let go of workers that no segment will need any more."""
+        needed = {lane.segment.shape for lane in self._lanes if not lane.ended}
+        for number, worker in self._workers.items():
+            if worker.idle and worker.shape not in needed and not self.finished:
+                worker.stopping = True
+                yield Stop(number)

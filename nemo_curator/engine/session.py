@@ -1,0 +1,165 @@
+"""`Session`: the books of one run, kept by the driver, the same for every backend."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from nemo_curator.engine.claims import Claims
+from nemo_curator.engine.envelope import Envelope, Outcome, Receipt
+from nemo_curator.engine.failure import Failure
+from nemo_curator.engine.hooks import Advanced, Observer, Observers, RunEnded, RunStarted
+from nemo_curator.engine.ids import root_ids
+from nemo_curator.engine.ledger import Ledger
+from nemo_curator.engine.metrics import StageCounts
+from nemo_curator.engine.options import RunOptions
+from nemo_curator.engine.plan import ExecutionPlan, Segment
+from nemo_curator.engine.report import RunReport
+from nemo_curator.engine.shipping import ship
+from nemo_curator.errors import ConservationError, CuratorError
+from nemo_curator.tasks import EmptyTask, Task
+
+__all__ = ["Session"]
+
+
+class Session:
+    """One run: what goes in, what became of it, and whether the books balance.
+
+    A backend asks for `seeds` and `shipped` segments, and reports what came back with `note` and `deliver`. `check` comes first;
+    `complete` or `abandon` comes last.
+
+    Args:
+        plan: What runs.
+        options: How it shall behave.
+        backend: Name of the backend, for the report.
+        initial_tasks: Tasks that the run starts from, consumed as there is room; an `EmptyTask` when there are none.
+        observers: Are told what happens.
+        redelivers: The backend may deliver the same task twice.
+    """
+
+    def __init__(
+        self,
+        plan: ExecutionPlan,
+        options: RunOptions,
+        *,
+        backend: str,
+        initial_tasks: Iterable[Task[Any]] | None = None,
+        observers: Iterable[Observer] = (),
+        redelivers: bool = False,
+    ) -> None:
+        self.plan = plan
+        self.options = options
+        self.report = RunReport.of(plan, backend)
+        self.outputs: list[Task[Any]] = []
+        self._initial = initial_tasks
+        self._ledger = Ledger(redelivers=redelivers)
+        self._observers = Observers(observers)
+        self._shipped: dict[int, bytes] = {}
+        self._start = time.perf_counter()
+
+    # Before
+
+    def check(self) -> None:
+        """Look whether the run can succeed, before any worker starts.
+
+        Every stage is pickled, and asked to look at its inputs and outputs.
+
+        Raises:
+            CuratorError: It cannot; the message says why.
+        """
+        for segment in self.plan.segments:
+            self.shipped(segment)
+        for planned in self.plan.stages:
+            try:
+                planned.stage.check_before_run()
+            except CuratorError as error:
+                error.add_note(f"This is stage {planned.name!r} (added at {planned.declared_at}); nothing has run yet.")
+                raise
+        self._observers.tell(RunStarted(self.plan, self.report.backend))
+
+    def shipped(self, segment: Segment) -> bytes:
+        """Return a segment as bytes, pickled once."""
+        data = self._shipped.get(segment.index)
+        if data is None:
+            data = self._shipped[segment.index] = ship(segment)
+        return data
+
+    def seeds(self) -> Iterator[Envelope]:
+        """Yield the tasks that the run starts from. Each is counted when it is taken."""
+        tasks = [EmptyTask()] if self._initial is None else self._initial
+        for identity, task in root_ids(tasks):
+            task.task_id = identity
+            self.report.tasks_fed += 1
+            yield Envelope(identity, task)
+
+    # During
+
+    def note(
+        self,
+        segment: Segment,
+        counts: Sequence[StageCounts],
+        receipts: Iterable[Receipt] = (),
+        deliveries: Iterable[tuple[str, Claims]] = (),
+        queued: Sequence[int] = (),
+    ) -> None:
+        """Enter what a worker did: counts of the segment's stages, who left early, who reached the end.
+
+        Raises:
+            StageFailed: A task was given up, and the run shall end for it.
+        """
+        for stage, more in zip(segment.stages, counts, strict=False):
+            self.report.stages[stage.index].counts.add(more)
+        for identity, claims in deliveries:
+            self.report.tasks_delivered += 1
+            self._ledger.see(identity, claims)
+        for receipt in receipts:
+            self._ledger.see(receipt.id, receipt.claims, failed=receipt.outcome is Outcome.FAILED)
+            if receipt.failure is not None:
+                self._failed(receipt.failure)
+        self.report.sources_completed = self._ledger.completed
+        self.report.sources_failed = self._ledger.failed
+        self._observers.tell(Advanced(self.report, tuple(queued)))
+
+    def deliver(self, envelopes: Iterable[Envelope]) -> None:
+        """Keep tasks that reached the end, for the caller of the run."""
+        self.outputs += [envelope.task for envelope in envelopes]
+
+    def warn(self, sentence: str) -> None:
+        """Note what went wrong without costing a task."""
+        self.report.warnings.append(sentence)
+
+    def _failed(self, failure: Failure) -> None:
+        self.report.failures.append(failure)
+        limit = self.options.max_failures
+        if self.options.on_error == "quarantine" and (limit is None or len(self.report.failures) <= limit):
+            return
+        error = failure.to_error()
+        if self.options.on_error == "quarantine":
+            error.add_note(f"More than max_failures={limit} tasks were given up, so the run ends.")
+        raise error from failure.original()
+
+    # After
+
+    def complete(self) -> None:
+        """Balance the books of a run that came to its end.
+
+        Raises:
+            ConservationError: Tasks were lost or doubled.
+        """
+        problems = self.report.imbalances()
+        if self._ledger.under_way():
+            problems.append(f"sources never came to an end: {', '.join(self._ledger.under_way()[:5])}")
+        if problems:
+            message = f"the books of pipeline {self.plan.name!r} do not balance: {'; '.join(problems)}. This is a fault of the engine"
+            raise ConservationError(message)
+        self._end("completed", None)
+
+    def abandon(self, error: BaseException) -> None:
+        """Close the books of a run that ended early."""
+        self._end("failed", error)
+
+    def _end(self, status: str, error: BaseException | None) -> None:
+        self.report.status = status
+        self.report.seconds = time.perf_counter() - self._start
+        self._observers.tell(RunEnded(self.report, error))
