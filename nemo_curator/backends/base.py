@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from nemo_curator.engine.compile import compile_plan
 from nemo_curator.engine.envelope import Envelope
 from nemo_curator.engine.hooks import Observer
-from nemo_curator.engine.options import RunOptions
+from nemo_curator.engine.options import Options, RunOptions
 from nemo_curator.engine.plan import ExecutionPlan
 from nemo_curator.engine.retry import RetryPolicy
 from nemo_curator.engine.runner import StageRunner
@@ -44,7 +44,7 @@ class BaseExecutor(ABC):
         self.config = dict(config or {})
         switch = os.environ.get("CURATOR_IGNORE_RAY_HEAD_NODE", "").lower() in _TRUE
         self.ignore_head_node = ignore_head_node or switch
-        common = {field.name for field in fields(RunOptions)}
+        common = RunOptions.names()
         given = dict(self.config)
         if given.pop("ignore_failures", False):
             if given.get("on_error") == "fail":
@@ -114,7 +114,7 @@ class BaseExecutor(ABC):
 
     def _read_options(self, given: Mapping[str, Any]) -> None:
         """Read the options that only this backend knows. The default knows none."""
-        RunOptions.parse(given, where=type(self).__name__)
+        Options.parse(given, where=type(self).__name__, others=RunOptions.names())
 
 
 class BaseStageAdapter:

@@ -28,11 +28,13 @@ class Envelope:
         id: The task's id. The engine's own: user code may do to `task.task_id` what it likes.
         task: The task.
         claims: Its shares of sources; empty before the source stage.
+        nbytes: Approximate bytes that it keeps alive, once somebody has asked; 0 before.
     """
 
     id: str
     task: Task[Any]
     claims: Claims = ()
+    nbytes: int = 0
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Envelope, (self.id, self.task, self.claims))

@@ -200,6 +200,7 @@ class WorkerHost:
                 self._metadata,
                 piece_seconds=options.bundle_seconds,
                 piece_bytes=options.bundle_bytes,
+                ordered=options.preserve_order,
             )
             self._segments[command.segment] = runner
             runner.open(self._node if command.prepare_node else None)

@@ -12,7 +12,7 @@ from typing import Any
 
 from nemo_curator.tasks import EmptyTask, Task
 
-__all__ = ["Slots", "assign_root_task_ids", "child_id", "group_id", "root_ids"]
+__all__ = ["Slots", "assign_root_task_ids", "child_id", "group_id", "path_order", "root_ids"]
 
 ROOT = "0"
 _GROUP_DIGITS = 16
@@ -27,6 +27,12 @@ def group_id(parents: Iterable[str]) -> str:
     """Return the id under which the outputs of a group are numbered."""
     digest = hashlib.blake2b("|".join(parents).encode(), digest_size=_GROUP_DIGITS // 2).hexdigest()
     return f"g{digest}"
+
+
+def path_order(identity: str) -> tuple[tuple[bool, int, str], ...]:
+    """Return a key that sorts ids segment by segment, positions as numbers: ``0_2`` comes before ``0_10``."""
+    parts = identity.split("_")
+    return tuple([(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts])
 
 
 class Slots:

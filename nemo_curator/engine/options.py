@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Self, get_args
 
@@ -18,20 +18,27 @@ class Options:
     """Base of option classes: made from a mapping, unknown keys refused with the nearest known one."""
 
     @classmethod
-    def parse(cls, given: Mapping[str, Any], *, where: str) -> Self:
+    def names(cls) -> list[str]:
+        """Return the names of all options."""
+        return [field.name for field in fields(cls)]
+
+    @classmethod
+    def parse(cls, given: Mapping[str, Any], *, where: str, others: Iterable[str] = ()) -> Self:
         """Return the options in `given`.
 
         Args:
             given: Values by name.
             where: Who was given them, for messages: ``"LocalExecutor"``.
+            others: Names that somebody else reads, for messages.
 
         Raises:
             OptionError: A key that nobody reads, or a value of the wrong kind.
         """
-        known = [field.name for field in fields(cls)]
+        known = cls.names()
         for key in given:
             if key not in known:
-                message = f"{where} has no option {key!r}; it has: {', '.join(sorted(known))}.{did_you_mean(key, known)}"
+                words = sorted({*known, *others})
+                message = f"{where} has no option {key!r}; it has: {', '.join(words)}.{did_you_mean(key, words)}"
                 raise OptionError(message)
         try:
             return cls(**given)

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from nemo_curator.errors import StageContractError
 from nemo_curator.tasks import FailedTask, NoneTask, SentinelTask, Task
 
-__all__ = ["Live", "adopt", "agreed_metadata", "as_children", "as_results", "live_children", "one_ahead", "why_none"]
+__all__ = ["Live", "adopt", "agreed_metadata", "as_children", "as_results", "is_plain", "live_children", "one_ahead", "why_none"]
 
 Live = tuple[int, "Task[Any]"]
 """The slot of a child and the child: a task that goes on, or a `FailedTask`."""
+
+_PLAIN: dict[type, bool] = {}
+
+
+def is_plain(result: object) -> TypeGuard[Task[Any]]:
+    """Say whether a result is one task that goes on: neither several, nor nothing, nor a sentinel."""
+    kind = type(result)
+    # Task is an abstract class, and asking isinstance of one costs as much as everything else in a short call.
+    if kind not in _PLAIN:
+        _PLAIN[kind] = isinstance(result, Task) and not isinstance(result, SentinelTask)
+    return _PLAIN[kind]
 
 
 def as_children(result: object) -> list[object] | Iterator[object]:
@@ -113,13 +124,15 @@ def agreed_metadata(tasks: Sequence[Task[Any]]) -> dict[str, Any]:
 
 
 def _checked(child: object) -> Task[Any] | None:
+    if is_plain(child):
+        return child
     if child is None or isinstance(child, Task):
         return cast("Task[Any] | None", child)
     raise _not_a_task(child)
 
 
 def _is_live(child: Task[Any] | None) -> bool:
-    return child is not None and (not isinstance(child, SentinelTask) or isinstance(child, FailedTask))
+    return is_plain(child) or isinstance(child, FailedTask)
 
 
 def _not_a_task(result: object) -> StageContractError:

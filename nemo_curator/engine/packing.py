@@ -82,7 +82,9 @@ class ReferencePacker:
 
 def task_nbytes(envelope: Envelope) -> int:
     """Return the approximate bytes that an envelope keeps alive."""
-    return _ENVELOPE_NBYTES + estimate_nbytes(envelope.task.data)
+    if not envelope.nbytes:
+        envelope.nbytes = _ENVELOPE_NBYTES + estimate_nbytes(envelope.task.data)
+    return envelope.nbytes
 
 
 def cut_frames(envelopes: Iterable[Envelope], *, most: int = FRAME_COUNT) -> Iterator[list[Envelope]]:

@@ -12,7 +12,7 @@ from nemo_curator.engine.envelope import Envelope, Outcome, Receipt
 from nemo_curator.engine.failure import Failure
 from nemo_curator.engine.ids import Slots, child_id, group_id
 from nemo_curator.engine.metrics import StageCounts
-from nemo_curator.engine.outputs import Live, adopt, agreed_metadata, as_children, as_results, live_children, one_ahead, why_none
+from nemo_curator.engine.outputs import Live, adopt, agreed_metadata, as_children, as_results, is_plain, live_children, one_ahead, why_none
 from nemo_curator.engine.packing import FRAME_BYTES, FRAME_COUNT, task_nbytes
 from nemo_curator.engine.plan import PlannedStage
 from nemo_curator.engine.retry import Retry, RetryPolicy
@@ -131,13 +131,17 @@ class StageRunner:
 
     def _run_each(self, envelopes: Sequence[Envelope], position: int) -> list[Envelope] | Iterator[list[Envelope]]:
         out: list[Envelope] = []
+        process = self._stage.process
         while position < len(envelopes):
             envelope = envelopes[position]
             position += 1
             if self._checks and not self._valid([envelope]):
                 continue
             try:
-                result, stats = self._call(self._stage.process, envelope.task, [envelope.task])
+                result, stats = self._call(process, envelope.task, envelope.task.num_items, envelope.task.data)
+                if is_plain(result):
+                    out.append(self._only_child(envelope, result, stats))
+                    continue
                 children = as_children(result)
                 if isinstance(children, list):
                     out += self._settle(envelope, children, stats)
@@ -150,6 +154,28 @@ class StageRunner:
                 continue
             return self._go_on_lazily(envelope, children, stats, envelopes, position, out)
         return out
+
+    def _only_child(self, parent: Envelope, child: Task[Any], stats: StagePerfStats) -> Envelope:
+        """Return the envelope of a task's one child. By far the most frequent case, so it takes the short way."""
+        task = parent.task
+        slot = child.get_deterministic_id() if self._planned.is_source else None
+        identity = f"{parent.id}_{0 if slot is None else slot}"
+        claims = ((identity, ONE),) if self._planned.is_source else parent.claims
+        items = child.num_items
+        if child is task and child.task_id == parent.id:
+            child.task_id = identity
+            child._stage_perf.append(stats)
+        else:
+            earlier = task._stage_perf
+            child = adopt(child, identity, parent.id, task, task._metadata)
+            child._stage_perf = [*earlier, stats]
+        if claims:
+            child._source_id = claims[0][0]
+        counts = self.counts
+        counts.tasks_kept += 1
+        counts.tasks_out += 1
+        counts.items_out += items
+        return Envelope(identity, child, claims)
 
     def _go_on_lazily(
         self,
@@ -181,9 +207,8 @@ class StageRunner:
                 for envelope in self._child(family, live, stats, last=last):
                     out.append(envelope)
                     nbytes += task_nbytes(envelope)
-                elapsed = time.perf_counter() - start
-                if len(out) >= FRAME_COUNT or nbytes >= FRAME_BYTES or elapsed >= _CHUNK_SECONDS:
-                    self._measure(stats, elapsed)
+                if len(out) >= FRAME_COUNT or nbytes >= FRAME_BYTES or time.perf_counter() - start >= _CHUNK_SECONDS:
+                    self._measure(stats, start)
                     yield out
                     out, nbytes, stats = [], 0, self._stats(0, 0)
                     start = time.perf_counter()
@@ -195,7 +220,7 @@ class StageRunner:
                 self.counts.tasks_kept += 1
             else:
                 self._drop(parent, "empty")
-        self._measure(stats, time.perf_counter() - start)
+        self._measure(stats, start)
         yield out
 
     def _settle(self, parent: Envelope, children: list[object], stats: StagePerfStats) -> list[Envelope]:
@@ -219,7 +244,9 @@ class StageRunner:
             return []
         tasks = [envelope.task for envelope in batch]
         try:
-            result, stats = self._call(self._stage.process_batch, tasks, tasks)
+            result, stats = self._call(
+                self._stage.process_batch, tasks, sum(task.num_items for task in tasks), [task.data for task in tasks]
+            )
             return self._settle_batch(batch, as_results(result, len(batch)), stats)
         except _GaveUpError as gave_up:
             error, attempts = gave_up.error, gave_up.attempts
@@ -299,29 +326,40 @@ class StageRunner:
 
     # Calls, counts and receipts
 
-    def _call(self, function: Callable[[Any], object], argument: Any, tasks: list[Task[Any]]) -> tuple[object, StagePerfStats]:  # noqa: ANN401 - a task, or a list of them
+    def _call(
+        self,
+        function: Callable[[Any], object],
+        argument: object,
+        items: int,
+        payload: object,
+    ) -> tuple[object, StagePerfStats]:
+        """Call user code, again if the policy says so; return what it returned and the call's record.
+
+        Raises:
+            _GaveUpError: Every attempt failed.
+        """
         attempt = 1
+        nbytes = estimate_nbytes(payload)
         while True:
             start = time.perf_counter()
             try:
-                items = sum([task.num_items for task in tasks])
-                stats = self._stats(items, sum([estimate_nbytes(task.data) for task in tasks]))
                 result = function(argument)
             except _USER_ERRORS as error:
                 self.counts.seconds += time.perf_counter() - start
                 decision = self._retry.decide(error, attempt)
+                self._consume_notes(None)
                 if not isinstance(decision, Retry):
-                    self._consume_notes(None)
                     raise _GaveUpError(error, attempt) from error
                 self.counts.retries += 1
                 self._sleep(decision.after_s)
                 attempt += 1
                 continue
+            stats = self._stats(items, nbytes)
             if self._last_end is not None:
                 stats.actor_idle_time = start - self._last_end
             self.counts.calls += 1
             self.counts.items_in += items
-            self._measure(stats, time.perf_counter() - start)
+            self._measure(stats, start)
             return result, stats
 
     def _stats(self, items: int, nbytes: int) -> StagePerfStats:
@@ -333,11 +371,14 @@ class StageRunner:
             call_id=f"{self._call_prefix}{self._calls}",
         )
 
-    def _measure(self, stats: StagePerfStats, seconds: float) -> None:
-        stats.process_time += seconds
-        self.counts.seconds += seconds
-        self._last_end = time.perf_counter()
-        self._consume_notes(stats)
+    def _measure(self, stats: StagePerfStats, start: float) -> None:
+        """Add the time since `start`, and what the stage noted meanwhile, to a record."""
+        end = time.perf_counter()
+        stats.process_time += end - start
+        self.counts.seconds += end - start
+        self._last_end = end
+        if self._stage._has_notes():
+            self._consume_notes(stats)
 
     def _consume_notes(self, stats: StagePerfStats | None) -> None:
         """Take what the stage noted during the call; notes of an attempt that failed are forgotten."""

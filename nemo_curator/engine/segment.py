@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from nemo_curator.engine.envelope import Envelope, Receipt
 from nemo_curator.engine.failure import user_traceback
+from nemo_curator.engine.ids import path_order
 from nemo_curator.engine.metrics import StageCounts
 from nemo_curator.engine.packing import task_nbytes
 from nemo_curator.engine.plan import PlannedStage, Segment
@@ -27,6 +28,8 @@ class SegmentRunner:
         worker: The worker, as stages get to know it.
         piece_seconds: Work after which outputs are sent on although the bundle is not done.
         piece_bytes: Size at which outputs are sent on.
+        ordered: Bundles come in stream order. Otherwise a barrier sorts what it gets by id, so that what it sees does not
+            depend on who was faster.
     """
 
     def __init__(
@@ -37,12 +40,14 @@ class SegmentRunner:
         *,
         piece_seconds: float,
         piece_bytes: int,
+        ordered: bool = False,
     ) -> None:
         self._segment = segment
         self._worker = worker
         self._runners = [StageRunner(stage, retry, worker_id=worker.worker_id) for stage in segment.stages]
         self._piece_seconds = piece_seconds
         self._piece_bytes = piece_bytes
+        self._sorts = segment.is_barrier and not ordered
 
     @property
     def last_stage(self) -> PlannedStage:
@@ -83,6 +88,8 @@ class SegmentRunner:
         size = self._segment.batch_size
         if self._segment.is_barrier:
             size = max(len(envelopes), 1)
+        if self._sorts:
+            envelopes = sorted(envelopes, key=lambda envelope: path_order(envelope.id))
         piece: list[Envelope] = []
         nbytes = 0
         start = time.perf_counter()

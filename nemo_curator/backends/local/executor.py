@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, get_args
 from nemo_curator.backends.base import BaseExecutor
 from nemo_curator.engine.drive import WorkerPool, check_capacity, drive
 from nemo_curator.engine.machine import detect_machine
-from nemo_curator.engine.options import Options
+from nemo_curator.engine.options import Options, RunOptions
 from nemo_curator.engine.scheduler import Capacity
 from nemo_curator.engine.session import Session
 
@@ -66,7 +66,7 @@ class LocalExecutor(BaseExecutor):
         super().__init__({**(config or {}), **options}, ignore_head_node)
 
     def _read_options(self, given: Mapping[str, Any]) -> None:
-        self.local = LocalOptions.parse(given, where=type(self).__name__)
+        self.local = LocalOptions.parse(given, where=type(self).__name__, others=RunOptions.names())
 
     @property
     def capacity(self) -> Capacity:
