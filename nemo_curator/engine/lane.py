@@ -56,6 +56,7 @@ class Lane:
         self.edge = Edge(batch_size=segment.batch_size, barrier=segment.is_barrier)
         self.max_hosts = min(segment.num_workers or workers, workers)
         self.hosts = 0
+        self.opening = 0
         self.node_ready = False
         self.node_preparing = False
         self.active = 0

@@ -7,14 +7,16 @@ which in the end holds back the source.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from nemo_curator.engine.host import Closed, Event, Opened, Progressed, WorkerReady, WorkerVanished
 from nemo_curator.engine.lane import Job, Lane
 from nemo_curator.engine.options import RunOptions
 from nemo_curator.engine.packing import Frame, Slice
 from nemo_curator.engine.plan import Segment, WorkerShape
+from nemo_curator.engine.roster import Roster, Worker
 from nemo_curator.errors import WorkerLost
 
 __all__ = ["Capacity", "Instruction", "Open", "Resume", "Run", "Scheduler", "Start", "Stop"]
@@ -85,32 +87,6 @@ Instruction = Start | Stop | Open | Run | Resume
 
 
 @dataclass(slots=True)
-class _Worker:
-    """A worker as the scheduler sees it.
-
-    Attributes:
-        shape: What it can host.
-        started: It takes commands.
-        stopping: It was told to end.
-        busy_with: The segment that it works on or sets up; `None` when it is idle.
-        hosts: Segments that it has set up.
-        resting: Its runs that rest, by segment: at most one a segment, so that no stage is entered twice.
-    """
-
-    shape: WorkerShape
-    started: bool = False
-    stopping: bool = False
-    busy_with: int | None = None
-    hosts: set[int] = field(default_factory=set[int])
-    resting: dict[int, int] = field(default_factory=dict[int, int])
-
-    @property
-    def idle(self) -> bool:
-        """Whether it can take a command."""
-        return self.started and not self.stopping and self.busy_with is None
-
-
-@dataclass(slots=True)
 class _Free:
     """What is left to be given away in one round of decisions."""
 
@@ -144,7 +120,7 @@ class Scheduler:
         self._capacity = capacity
         self._options = options
         self._lanes = [Lane(segment, options, capacity.workers) for segment in segments]
-        self._workers: dict[int, _Worker] = {}
+        self._roster = Roster()
         self._jobs: dict[int, tuple[Lane, Job, int]] = {}
         self._numbers = iter(range(1 << 62))
         self._outputs: list[Frame] = []
@@ -167,7 +143,7 @@ class Scheduler:
     @property
     def stuck(self) -> bool:
         """Whether nothing is under way although the run is not finished: a fault of the scheduler."""
-        return not self.finished and all(worker.idle for worker in self._workers.values())
+        return not self.finished and self._roster.quiet
 
     def feed(self, frames: Iterable[Frame]) -> None:
         """Give tasks that the run starts from."""
@@ -201,33 +177,34 @@ class Scheduler:
         """
         match event:
             case WorkerReady():
-                self._workers[event.worker].started = True
+                self._roster.started(event.worker)
             case Opened():
                 self._opened(event)
             case Progressed():
                 self._progressed(event)
             case Closed():
-                self._workers.pop(event.worker, None)
+                self._roster.remove(event.worker)
             case WorkerVanished():
                 self._vanished(event)
 
     def _opened(self, event: Opened) -> None:
         lane = self._lanes[event.segment]
         lane.node_ready, lane.node_preparing = True, False
-        worker = self._workers[event.worker]
-        worker.busy_with = None
+        lane.opening -= 1
+        worker = self._roster[event.worker]
         worker.hosts.add(event.segment)
+        self._roster.release(worker)
 
     def _progressed(self, event: Progressed) -> None:
         lane, job, number = self._jobs[event.run]
-        worker = self._workers[number]
-        worker.busy_with = None
+        worker = self._roster[number]
         job.seconds += event.seconds
         job.untouched = False
         if event.finished:
             del self._jobs[event.run]
         else:
-            worker.resting[lane.segment.index] = event.run
+            self._roster.rest(worker, lane.segment.index, event.run)
+        self._roster.release(worker)
         frames = lane.hand_on(job, list(event.frames), finished=event.finished)
         following = lane.segment.index + 1
         if following < len(self._lanes):
@@ -239,12 +216,15 @@ class Scheduler:
 
     def _vanished(self, event: WorkerVanished) -> None:
         """Let the bundles of a worker that died be done again, as long as nothing that they made was handed on."""
-        worker = self._workers.pop(event.worker, None)
-        if worker is None or worker.stopping:
+        worker = self._roster.remove(event.worker)
+        if worker is None:
             return
-        for segment in worker.hosts | ({worker.busy_with} - {None}):
-            lane = self._lanes[segment]
+        for index in worker.hosts:
+            self._lanes[index].hosts -= 1
+        if worker.busy_with is not None and worker.busy_with.index not in worker.hosts:
+            lane = self._lanes[worker.busy_with.index]
             lane.hosts -= 1
+            lane.opening -= 1
             lane.node_preparing = False
         for run in [run for run, (_, _, number) in self._jobs.items() if number == event.worker]:
             lane, job, _ = self._jobs.pop(run)
@@ -264,17 +244,11 @@ class Scheduler:
 
     def decide(self) -> Iterator[Instruction]:
         """Yield what is to be done now, nearest to the end of the pipeline first."""
-        busy = [worker.busy_with for worker in self._workers.values() if worker.busy_with is not None]
-        segments = [self._lanes[index].segment for index in busy]
+        roster = self._roster
         free = _Free(
-            self._capacity.workers - len(busy),
-            self._capacity.cpus - sum(segment.cpus for segment in segments),
-            self._capacity.gpus - sum(segment.shape.gpus for segment in segments),
+            self._capacity.workers - roster.busy, self._capacity.cpus - roster.cpus, self._capacity.gpus - roster.gpus
         )
-        pending: dict[WorkerShape, int] = {}
-        for worker in self._workers.values():
-            if not worker.started:
-                pending[worker.shape] = pending.get(worker.shape, 0) + 1
+        pending = roster.starting()
         for lane in reversed(self._lanes):
             if not self._has_room(lane):
                 continue
@@ -301,69 +275,64 @@ class Scheduler:
         return edge.nbytes < self._options.edge_bytes and edge.count < max(_EDGE_COUNT, 4 * edge.batch_size)
 
     def _has_work(self, lane: Lane) -> bool:
-        return lane.ready or any(True for _ in self._resting(lane))
+        return lane.ready or self._rested(lane) is not None
 
-    def _resting(self, lane: Lane) -> Iterator[tuple[int, _Worker, int]]:
-        """Yield idle workers with a run of this segment that may go on."""
+    def _rested(self, lane: Lane) -> Worker | None:
+        """Return an idle worker with a run of this segment that may go on."""
         index = lane.segment.index
-        for number, worker in self._workers.items():
-            run = worker.resting.get(index)
-            if run is not None and worker.idle and lane.may_go_on(self._jobs[run][1]):
-                yield number, worker, run
+        for worker in self._roster.idle_resting(index):
+            if lane.may_go_on(self._jobs[worker.resting[index]][1]):
+                return worker
+        return None
 
     def _employ(self, lane: Lane) -> Instruction | None:
         """Return what an idle worker shall do for this segment; nothing if none can help."""
-        index = lane.segment.index
-        for number, worker, run in self._resting(lane):
-            worker.busy_with = index
-            del worker.resting[index]
-            return Resume(number, run)
+        segment = lane.segment
+        worker = self._rested(lane)
+        if worker is not None:
+            self._roster.occupy(worker, segment)
+            return Resume(worker.number, self._roster.wake(worker, segment.index))
         if not lane.ready:
             return None
-        idle = [(n, w) for n, w in self._workers.items() if w.idle and w.shape == lane.segment.shape]
-        for number, worker in idle:
-            if index in worker.hosts and index not in worker.resting:
-                return self._run(lane, number, worker)
+        worker = self._roster.idle_host(segment.index)
+        if worker is not None:
+            self._roster.occupy(worker, segment)
+            job, run = lane.take(), next(self._numbers)
+            self._jobs[run] = (lane, job, worker.number)
+            return Run(worker.number, run, segment.index, job.bundle)
         if lane.hosts >= lane.max_hosts or lane.node_preparing:
             return None
-        newcomers = [(n, w) for n, w in idle if index not in w.hosts]
-        if not newcomers:
-            return None
-        # The one that hosts the least: setting up costs memory as well as time.
-        number, worker = min(newcomers, key=lambda pair: len(pair[1].hosts))
-        return self._open(lane, number, worker)
+        worker = self._roster.idle_newcomer(segment.shape, segment.index)
+        return None if worker is None else self._open(lane, worker)
 
-    def _run(self, lane: Lane, number: int, worker: _Worker) -> Run:
-        job, run = lane.take(), next(self._numbers)
-        self._jobs[run] = (lane, job, number)
-        worker.busy_with = lane.segment.index
-        return Run(number, run, lane.segment.index, job.bundle)
-
-    def _open(self, lane: Lane, number: int, worker: _Worker) -> Open:
+    def _open(self, lane: Lane, worker: Worker) -> Open:
+        self._roster.occupy(worker, lane.segment)
         prepare = not lane.node_ready
         lane.node_preparing = prepare
         lane.hosts += 1
-        worker.busy_with = lane.segment.index
-        return Open(number, lane.segment.index, prepare)
+        lane.opening += 1
+        return Open(worker.number, lane.segment.index, prepare)
 
-    def _hire(self, lane: Lane, pending: dict[WorkerShape, int]) -> Iterator[Start]:
+    def _hire(self, lane: Lane, pending: Counter[WorkerShape]) -> Iterator[Start]:
         """Start workers for bundles that nobody is there for, as long as there may be more of this shape."""
         shape = lane.segment.shape
         most = self._capacity.workers
         for has, needs in ((self._capacity.cpus, lane.segment.cpus), (self._capacity.gpus, shape.gpus)):
             most = min(most, int((has + _EPSILON) / needs)) if needs else most
-        there = sum(1 for worker in self._workers.values() if worker.shape == shape and not worker.stopping)
-        wanted = min(lane.demand, lane.max_hosts - lane.hosts) - pending.get(shape, 0)
-        pending[shape] = max(pending.get(shape, 0) - lane.demand, 0)
-        for _ in range(min(wanted, most - there)):
+        # Bundles that a worker is being started or set up for need no other.
+        demand = max(lane.demand - lane.opening, 0)
+        wanted = min(demand, lane.max_hosts - lane.hosts) - pending[shape]
+        pending[shape] = max(pending[shape] - demand, 0)
+        for _ in range(min(wanted, most - self._roster.count(shape))):
             number = next(self._numbers)
-            self._workers[number] = _Worker(shape)
+            self._roster.add(number, shape)
             yield Start(number, shape)
 
     def _dismiss(self) -> Iterator[Stop]:
         """Let go of workers that no segment will need any more."""
+        if self.finished:
+            return
         needed = {lane.segment.shape for lane in self._lanes if not lane.ended}
-        for number, worker in self._workers.items():
-            if worker.idle and worker.shape not in needed and not self.finished:
-                worker.stopping = True
-                yield Stop(number)
+        for worker in self._roster.idle_of_other(needed):
+            self._roster.dismiss(worker)
+            yield Stop(worker.number)

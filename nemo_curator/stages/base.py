@@ -349,6 +349,11 @@ class ProcessingStage(ABC, Generic[X, Y], metaclass=StageMeta):
     def _consume_custom_metrics(self) -> dict[str, float]:
         return self.__dict__.pop("_custom_metrics", None) or {}
 
+    def _has_notes(self) -> bool:
+        """Say whether metrics or drops were noted that nobody has taken yet. The engine asks after every call."""
+        own = self.__dict__
+        return "_custom_metrics" in own or "_drops" in own
+
     def _check_worker_counts(self) -> None:
         total, per_node = self.num_workers(), self.num_workers_per_node()
         if total is not None and per_node is not None:

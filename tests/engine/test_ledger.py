@@ -1,0 +1,73 @@
+"""The ledger knows when a source is finished, in any order and under re-delivery."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nemo_curator.engine.claims import ONE, Claims, Split
+from nemo_curator.engine.ledger import Ledger
+
+Delivery = tuple[str, Claims, bool]
+
+
+def _leaves(source: str, widths: list[int], chance: random.Random) -> list[tuple[str, Claims]]:
+    leaves: list[tuple[str, Claims]] = [(source, ((source, ONE),))]
+    for width in widths:
+        identity, claims = leaves.pop(chance.randrange(len(leaves)))
+        split = Split(claims)
+        leaves += [(f"{identity}_{n}", split.take() if n < width - 1 else split.rest()) for n in range(width)]
+    return leaves
+
+
+@given(st.lists(st.lists(st.integers(1, 5), max_size=4), min_size=1, max_size=5), st.randoms(), st.booleans())
+def test_every_source_finishes_exactly_once(trees: list[list[int]], chance: random.Random, again: bool) -> None:
+    deliveries = [leaf for n, widths in enumerate(trees) for leaf in _leaves(f"s{n}", widths, chance)]
+    if again:
+        deliveries += chance.sample(deliveries, len(deliveries) // 2)
+    chance.shuffle(deliveries)
+    ledger = Ledger(redelivers=again)
+    finished = [source for identity, claims in deliveries for source in ledger.see(identity, claims)]
+    assert sorted(finished) == sorted(f"s{n}" for n in range(len(trees)))
+    assert ledger.completed == len(trees)
+    assert ledger.under_way() == []
+
+
+@given(st.lists(st.integers(2, 5), min_size=1, max_size=4), st.randoms())
+def test_a_source_is_open_until_the_last_leaf(widths: list[int], chance: random.Random) -> None:
+    leaves = _leaves("s", widths, chance)
+    chance.shuffle(leaves)
+    ledger = Ledger()
+    for identity, claims in leaves[:-1]:
+        assert ledger.see(identity, claims) == []
+        assert ledger.under_way() == ["s"]
+    assert ledger.see(*leaves[-1]) == ["s"]
+
+
+def test_a_source_with_a_failure_never_completes() -> None:
+    ledger = Ledger()
+    (first, one), (second, two) = _leaves("s", [2], random.Random(0))
+    assert ledger.see(first, one, failed=True) == []
+    assert ledger.see(second, two) == []
+    assert (ledger.completed, ledger.failed, ledger.under_way()) == (0, 1, [])
+
+
+def test_a_source_that_fails_whole_is_failed() -> None:
+    ledger = Ledger()
+    assert ledger.see("s", (("s", ONE),), failed=True) == []
+    assert (ledger.completed, ledger.failed) == (0, 1)
+
+
+def test_memory_is_that_of_sources_under_way() -> None:
+    ledger = Ledger()
+    for number in range(1000):
+        ledger.see(f"s{number}", ((f"s{number}", ONE),))
+    assert ledger.completed == 1000
+    assert ledger.under_way() == []
+
+
+def test_a_group_finishes_several_sources_at_once() -> None:
+    ledger = Ledger()
+    assert ledger.see("g", (("a", ONE), ("b", ONE))) == ["a", "b"]

@@ -1,0 +1,124 @@
+"""The scheduler on simulated clusters: no process, no clock."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simulation import Simulation, Timed, segments_of
+
+from nemo_curator.engine.options import RunOptions
+from nemo_curator.engine.scheduler import Capacity
+from nemo_curator.errors import WorkerLost
+
+stages = st.lists(
+    st.builds(
+        Timed,
+        st.just("s"),
+        seconds=st.sampled_from([1e-5, 0.001, 0.2]),
+        cpus=st.sampled_from([0.0, 0.5, 1.0, 2.0]),
+        batch_size=st.integers(1, 5),
+        workers=st.one_of(st.none(), st.integers(1, 3)),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@given(
+    stages,
+    st.integers(0, 120),
+    st.integers(1, 6),
+    st.integers(0, 10**6),
+    st.booleans(),
+    st.integers(1, 3),
+    st.sampled_from([1, 3000, 10**9]),
+)
+@settings(max_examples=250)
+def test_everything_arrives_once_whatever_the_cluster(
+    pipeline: list[Timed], count: int, workers: int, seed: int, ordered: bool, pieces: int, edge_bytes: int
+) -> None:
+    options = RunOptions(preserve_order=ordered, edge_bytes=edge_bytes)
+    simulation = Simulation(
+        segments_of(*pipeline), Capacity(workers, cpus=max(2, workers)), options, seed=seed, pieces=pieces
+    )
+    simulation.run(count)
+    assert sorted(simulation.outputs) == list(range(count))
+    if ordered:
+        assert simulation.outputs == list(range(count))
+
+
+@given(stages, st.integers(1, 80), st.integers(1, 4), st.integers(0, 10**6), st.booleans())
+@settings(max_examples=150)
+def test_nothing_is_lost_or_doubled_when_workers_die(
+    pipeline: list[Timed], count: int, workers: int, seed: int, ordered: bool
+) -> None:
+    options = RunOptions(preserve_order=ordered, max_worker_deaths=10**6)
+    simulation = Simulation(
+        segments_of(*pipeline), Capacity(workers, cpus=max(2, workers)), options, seed=seed, death_rate=0.2
+    )
+    simulation.run(count)
+    assert sorted(simulation.outputs) == list(range(count))
+    if ordered:
+        assert simulation.outputs == list(range(count))
+
+
+def test_a_bundle_that_kills_every_worker_ends_the_run() -> None:
+    segments = segments_of(Timed("deadly", seconds=0.01))
+    simulation = Simulation(segments, Capacity(2, 2), RunOptions(max_worker_deaths=2), death_rate=1.0)
+    with pytest.raises(WorkerLost, match=r"'deadly' \(attempt 3\)"):
+        simulation.run(5)
+
+
+def test_it_drains_before_it_fills() -> None:
+    segments = segments_of(Timed("fast", seconds=0.001), Timed("slow", seconds=0.5))
+    simulation = Simulation(segments, Capacity(2, 2), RunOptions(edge_bytes=2000), nbytes_per_task=100)
+    simulation.run(3000)
+    # 2000 bytes are 20 tasks; a bundle of the fast stage makes at most about a hundred more.
+    assert simulation.most_queued[1] <= 200
+
+
+def test_the_source_is_throttled() -> None:
+    segments = segments_of(Timed("slow", seconds=1.0))
+    simulation = Simulation(segments, Capacity(1, 1), RunOptions(edge_bytes=4000), nbytes_per_task=100)
+    simulation.run(200)
+    assert simulation.most_queued[0] <= 11
+
+
+def test_workers_are_kept_busy_up_to_the_end() -> None:
+    segments = segments_of(Timed("a", seconds=0.05), Timed("b", seconds=0.15))
+    simulation = Simulation(segments, Capacity(8, 8))
+    simulation.run(2000)
+    ideal = simulation.busy_seconds / 8
+    assert simulation.clock < 1.1 * ideal + 1.0
+
+
+def test_a_large_stage_is_not_starved_by_small_ones() -> None:
+    segments = segments_of(Timed("small", seconds=0.01), Timed("large", seconds=0.01, cpus=4.0))
+    simulation = Simulation(segments, Capacity(4, 4), RunOptions(edge_bytes=1000))
+    simulation.run(500)
+    first_large = next(i for i, (segment, _) in enumerate(simulation.order) if segment == 1)
+    assert first_large < len(simulation.order) / 2
+    assert sorted(simulation.outputs) == list(range(500))
+
+
+def test_one_worker_hosts_every_stage_of_its_shape() -> None:
+    simulation = Simulation(segments_of(*[Timed(f"s{n}", seconds=0.01) for n in range(20)]), Capacity(1, 1))
+    simulation.run(30)
+    assert simulation.started == 1
+    assert sorted(simulation.prepared) == list(range(20))
+
+
+def test_a_tiny_run_starts_one_worker() -> None:
+    simulation = Simulation(segments_of(Timed("a", seconds=0.01), Timed("b", seconds=0.01)), Capacity(16, 16))
+    simulation.run(1)
+    assert simulation.started == 1
+
+
+@pytest.mark.slow
+def test_a_thousand_workers() -> None:
+    segments = segments_of(Timed("a", seconds=0.2), Timed("b", seconds=0.2), Timed("c", seconds=0.2))
+    simulation = Simulation(segments, Capacity(1000, 1000), RunOptions(bundle_seconds=1.0))
+    simulation.run(20_000)
+    assert sorted(simulation.outputs) == list(range(20_000))
+    assert simulation.clock < 2 * simulation.busy_seconds / 1000 + 5
