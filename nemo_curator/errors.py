@@ -177,7 +177,9 @@ def require(module: str, *, extra: str, purpose: str) -> None:
     from importlib.util import find_spec
 
     if find_spec(module) is None:
-        message = f"{purpose} needs the package {module!r}, which is not installed: pip install 'curator-backends[{extra}]'"
+        message = (
+            f"{purpose} needs the package {module!r}, which is not installed: pip install 'curator-backends[{extra}]'"
+        )
         raise MissingExtra(message, name=module)
 
 

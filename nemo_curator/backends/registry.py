@@ -37,6 +37,6 @@ def get_executor_class(name: str) -> type[BaseExecutor]:
     return executor_class
 
 
-def make_executor(name: str, **arguments: Any) -> BaseExecutor:  # noqa: ANN401 - each backend has its own arguments
+def make_executor(name: str, **arguments: Any) -> BaseExecutor:
     """Return an executor of a backend."""
     return get_executor_class(name)(**arguments)

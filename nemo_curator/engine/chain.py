@@ -53,7 +53,7 @@ def stage_types(stage: ProcessingStage[Any, Any]) -> tuple[Kinds, Kinds]:
     for base in type(stage).__mro__:
         for parametrised in cast("tuple[Any, ...]", vars(base).get("__orig_bases__", ())):
             origin, arguments = get_origin(parametrised), get_args(parametrised)
-            if isinstance(origin, type) and issubclass(origin, ProcessingStage) and len(arguments) == 2:  # noqa: PLR2004 - X, Y
+            if isinstance(origin, type) and issubclass(origin, ProcessingStage) and len(arguments) == 2:
                 return _kinds(arguments[0]), _kinds(arguments[1])
     return (), ()
 
@@ -66,7 +66,9 @@ def _kinds(annotation: Any) -> Kinds:
     if isinstance(annotation, TypeVar):
         return ()
     kind = origin or annotation
-    return (kind,) if isinstance(kind, type) and issubclass(kind, Task) else ()
+    if not isinstance(kind, type) or not issubclass(kind, Task):
+        return ()
+    return (cast("type[Task[Any]]", kind),)
 
 
 def _check_kinds(planned: PlannedStage, takes: Kinds, stream: _Stream) -> None:
@@ -84,7 +86,9 @@ def _check_kinds(planned: PlannedStage, takes: Kinds, stream: _Stream) -> None:
         if planned.index == 0
         else "put a stage between them that turns the one into the other"
     )
-    message = f"stage {planned.name!r} (added at {planned.declared_at}) takes {wants}, but {stream.maker} {comes}; {advice}"
+    message = (
+        f"stage {planned.name!r} (added at {planned.declared_at}) takes {wants}, but {stream.maker} {comes}; {advice}"
+    )
     raise ChainError(message)
 
 

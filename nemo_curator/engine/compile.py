@@ -11,10 +11,10 @@ from nemo_curator.engine.chain import check_chain
 from nemo_curator.engine.fuse import fuse
 from nemo_curator.engine.plan import ExecutionPlan, PlannedStage, WorkerShape
 from nemo_curator.errors import PlanError
-from nemo_curator.stages.base import CompositeStage, ProcessingStage
+from nemo_curator.stages.base import CompositeStage, ProcessingStage, StageMeta
 from nemo_curator.tasks import EmptyTask
 
-__all__ = ["compile_plan"]
+__all__ = ["compile_plan", "not_a_stage"]
 
 _MAX_DEPTH = 32
 _UNKNOWN = "<unknown>"
@@ -65,7 +65,7 @@ def compile_plan(
 def _expand(stage: object, place: str, found: dict[str, list[str]], above: tuple[str, ...]) -> list[AnyStage]:
     """Return the stages that `stage` stands for, itself if it is not a composite."""
     if not isinstance(stage, ProcessingStage):
-        message = f"a pipeline is made of ProcessingStage instances; got {_describe(stage)} (added at {place})"
+        message = f"a pipeline is made of ProcessingStage instances; got {not_a_stage(stage)} (added at {place})"
         raise PlanError(message)
     if not isinstance(stage, CompositeStage):
         return [stage]
@@ -74,17 +74,16 @@ def _expand(stage: object, place: str, found: dict[str, list[str]], above: tuple
         raise PlanError(message)
     parts = stage.decompose_and_apply_with()
     if not parts:
-        message = (
-            f"composite {stage.name!r} (added at {place}) decomposes to nothing; its decompose() must return at least one stage"
-        )
+        message = f"composite {stage.name!r} (added at {place}) decomposes to nothing; its decompose() must return at least one stage"
         raise PlanError(message)
     flat = [leaf for part in parts for leaf in _expand(part, place, found, (*above, stage.name))]
     found[stage.name] = [leaf.name for leaf in flat]
     return flat
 
 
-def _describe(thing: object) -> str:
-    if isinstance(thing, type) and issubclass(thing, ProcessingStage):
+def not_a_stage(thing: object) -> str:
+    """Return what somebody put where a stage instance belongs, for messages."""
+    if isinstance(thing, StageMeta):
         return f"the class {thing.__name__} itself; make an instance: {thing.__name__}(...)"
     return f"{thing!r}, a {type(thing).__name__}"
 
@@ -104,7 +103,7 @@ def _unique(names: list[str]) -> list[str]:
     unique: list[str] = []
     for name in names:
         candidate, number = name, 2
-        while candidate in unique or (number > 2 and candidate in given):  # noqa: PLR2004 - 2 is the first number given
+        while candidate in unique or (number > 2 and candidate in given):
             candidate, number = f"{name}_{number}", number + 1
         unique.append(candidate)
     return unique
@@ -135,7 +134,9 @@ def _resolve(index: int, name: str, stage: AnyStage, place: str, *, is_source: b
 def _fixed_workers(name: str, stage: AnyStage, place: str) -> int | None:
     count = stage.num_workers()
     if count is not None and (not isinstance(count, int) or count < 1):  # pyright: ignore[reportUnnecessaryIsInstance] - user input
-        message = f"stage {name!r} (added at {place}): num_workers() must be a whole number from 1, or None; got {count!r}"
+        message = (
+            f"stage {name!r} (added at {place}): num_workers() must be a whole number from 1, or None; got {count!r}"
+        )
         raise PlanError(message)
     return count
 
@@ -146,4 +147,6 @@ def _shape(name: str, stage: AnyStage, place: str) -> WorkerShape:
     except TypeError as error:
         message = f"stage {name!r} (added at {place}): runtime_env must hold plain values: {error}"
         raise PlanError(message) from None
-    return WorkerShape(threads=max(1, math.ceil(stage.resources.cpus)), gpus=float(stage.resources.gpus), runtime_env=env)
+    return WorkerShape(
+        threads=max(1, math.ceil(stage.resources.cpus)), gpus=float(stage.resources.gpus), runtime_env=env
+    )

@@ -10,7 +10,9 @@ __all__ = ["explain_plan"]
 def explain_plan(plan: ExecutionPlan, backend: str) -> str:
     """Return what a backend will run together, what apart and why, and with which resources and batch sizes."""
     count, parts = len(plan.stages), len(plan.segments)
-    lines = [f"Plan of pipeline {plan.name!r} on {backend}: {count} stage{'s' * (count > 1)} in {parts} segment{'s' * (parts > 1)}"]
+    lines = [
+        f"Plan of pipeline {plan.name!r} on {backend}: {count} stage{'s' * (count > 1)} in {parts} segment{'s' * (parts > 1)}"
+    ]
     lines += [f"  composite {name!r} stands for: {', '.join(stages)}" for name, stages in plan.decomposition.items()]
     for segment in plan.segments:
         lines += ["", *_explain_segment(segment)]
@@ -28,7 +30,13 @@ def _explain_segment(segment: Segment) -> list[str]:
 
 
 def _explain_stage(stage: PlannedStage) -> list[str]:
-    roles = [role for role, holds in (("source", stage.is_source), ("sink", stage.is_sink), ("fans out", stage.fans_out)) if holds]
+    roles = [
+        role
+        for role, holds in (("source", stage.is_source), ("sink", stage.is_sink), ("fans out", stage.fans_out))
+        if holds
+    ]
     chosen = ", chosen by the engine" if stage.stage.batch_size is None else ""
     said = f" ({', '.join(roles)})" if roles else ""
-    return [f"{stage.index + 1}. {stage.name}{said}: batches of {stage.batch_size}{chosen}; added at {stage.declared_at}"]
+    return [
+        f"{stage.index + 1}. {stage.name}{said}: batches of {stage.batch_size}{chosen}; added at {stage.declared_at}"
+    ]

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
-import cloudpickle
-
+from nemo_curator.engine.pickling import dumps_by_value
 from nemo_curator.errors import StageFailed
 
 __all__ = ["Failure", "user_traceback"]
@@ -118,7 +117,7 @@ def _pickle(error: BaseException) -> bytes:
 def _try_pickle(thing: object) -> bytes:
     """Return the pickle if it can also be read back: an exception whose constructor wants more than `args` cannot."""
     try:
-        data: bytes = cloudpickle.dumps(thing)
+        data: bytes = dumps_by_value(thing)
         pickle.loads(data)
     except Exception:  # user-defined reduction may raise anything
         return b""

@@ -20,7 +20,8 @@ def fuse(stages: Sequence[PlannedStage], *, enabled: bool = True) -> tuple[Segme
         else:
             groups.append(([stage], reason))
     return tuple(
-        Segment(index=index, stages=tuple(members), starts_because=reason) for index, (members, reason) in enumerate(groups)
+        Segment(index=index, stages=tuple(members), starts_because=reason)
+        for index, (members, reason) in enumerate(groups)
     )
 
 

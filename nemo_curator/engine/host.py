@@ -16,8 +16,8 @@ from nemo_curator.engine.failure import Failure
 from nemo_curator.engine.metrics import StageCounts
 from nemo_curator.engine.options import RunOptions
 from nemo_curator.engine.packing import Frame, Packer, Slice, cut_frames
-from nemo_curator.engine.retry import RetryPolicy
 from nemo_curator.engine.plan import PlannedStage
+from nemo_curator.engine.retry import RetryPolicy
 from nemo_curator.engine.segment import SegmentRunner
 from nemo_curator.engine.shipping import unship
 from nemo_curator.errors import SetupFailed

@@ -1,5 +1,8 @@
 """Reading what user code returned: the one place that knows every form it may have."""
 
+# Metadata and records of a task are the engine's to write; their names are part of the public contract.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import copy
@@ -9,7 +12,17 @@ from typing import Any, TypeGuard, cast
 from nemo_curator.errors import StageContractError
 from nemo_curator.tasks import FailedTask, NoneTask, SentinelTask, Task
 
-__all__ = ["Live", "adopt", "agreed_metadata", "as_children", "as_results", "is_plain", "live_children", "one_ahead", "why_none"]
+__all__ = [
+    "Live",
+    "adopt",
+    "agreed_metadata",
+    "as_children",
+    "as_results",
+    "is_plain",
+    "live_children",
+    "one_ahead",
+    "why_none",
+]
 
 Live = tuple[int, "Task[Any]"]
 """The slot of a child and the child: a task that goes on, or a `FailedTask`."""
@@ -92,7 +105,9 @@ def one_ahead(children: Iterator[object]) -> Iterator[tuple[Live, bool]]:
         yield held, True
 
 
-def adopt(child: Task[Any], identity: str, parent_id: str, parent: Task[Any] | None, inherited: dict[str, Any]) -> Task[Any]:
+def adopt(
+    child: Task[Any], identity: str, parent_id: str, parent: Task[Any] | None, inherited: dict[str, Any]
+) -> Task[Any]:
     """Make `child` a task of its own, with its own id and metadata; return it, or a shallow copy where it is not free.
 
     Args:

@@ -1,5 +1,8 @@
 """`StageRunner`: one stage in one worker, and the only place that calls user code."""
 
+# Metadata and records of a task are the engine's to write; their names are part of the public contract.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import time
@@ -12,7 +15,17 @@ from nemo_curator.engine.envelope import Envelope, Outcome, Receipt
 from nemo_curator.engine.failure import Failure
 from nemo_curator.engine.ids import Slots, child_id, group_id
 from nemo_curator.engine.metrics import StageCounts
-from nemo_curator.engine.outputs import Live, adopt, agreed_metadata, as_children, as_results, is_plain, live_children, one_ahead, why_none
+from nemo_curator.engine.outputs import (
+    Live,
+    adopt,
+    agreed_metadata,
+    as_children,
+    as_results,
+    is_plain,
+    live_children,
+    one_ahead,
+    why_none,
+)
 from nemo_curator.engine.packing import FRAME_BYTES, FRAME_COUNT, task_nbytes
 from nemo_curator.engine.plan import PlannedStage
 from nemo_curator.engine.retry import Retry, RetryPolicy
@@ -428,7 +441,7 @@ class StageRunner:
 
 def _wants_checks(stage: ProcessingStage[Any, Any]) -> bool:
     """Say whether the stage looks at its input: it asks for something, or checks in its own way."""
-    own = type(stage)
-    if own.validate_input is not ProcessingStage.validate_input or own.input_spec_for_task is not ProcessingStage.input_spec_for_task:
-        return True
+    for method in ("validate_input", "input_spec_for_task"):
+        if getattr(type(stage), method) is not getattr(ProcessingStage, method):
+            return True
     return stage.inputs() != ([], [])

@@ -96,9 +96,7 @@ class _Free:
 
     def fits(self, segment: Segment) -> bool:
         """Whether a bundle of the segment can run besides what runs."""
-        return (
-            self.workers >= 1 and self.cpus + _EPSILON >= segment.cpus and self.gpus + _EPSILON >= segment.shape.gpus
-        )
+        return self.workers >= 1 and self.cpus + _EPSILON >= segment.cpus and self.gpus + _EPSILON >= segment.shape.gpus
 
     def give(self, segment: Segment) -> None:
         """Take away what the segment needs."""
@@ -133,7 +131,9 @@ class Scheduler:
         edge = self._lanes[0].edge
         if edge.ended:
             return False
-        return edge.barrier or not edge.ready or (edge.nbytes < self._options.edge_bytes // 4 and edge.count < _FEED_COUNT)
+        return (
+            edge.barrier or not edge.ready or (edge.nbytes < self._options.edge_bytes // 4 and edge.count < _FEED_COUNT)
+        )
 
     @property
     def finished(self) -> bool:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
-import cloudpickle
-
 from nemo_curator.engine.failure import user_traceback
+from nemo_curator.engine.pickling import dumps_by_value
 from nemo_curator.engine.plan import PlannedStage, Segment
 from nemo_curator.errors import SetupFailed, UnpicklableError
 
@@ -22,7 +21,7 @@ def ship(segment: Segment) -> bytes:
     """
     try:
         # A protocol that every supported Python reads; stages hold settings, not data.
-        return cloudpickle.dumps(segment)
+        return dumps_by_value(segment)
     except Exception as error:
         for stage in segment.stages:
             _explain(stage)
@@ -41,7 +40,8 @@ def unship(shipped: bytes) -> Segment:
     except Exception as error:
         _, details = user_traceback(error)
         cause = f"{type(error).__name__}: {error}; the worker must be able to import what the stage is made of"
-        raise SetupFailed("(unknown)", "<unknown>", "unpickling", cause, details) from error
+        stage, where = "(unknown)", "<unknown>"
+        raise SetupFailed(stage, where, "unpickling", cause, details) from error
     return segment
 
 
@@ -59,9 +59,9 @@ def _explain(planned: PlannedStage) -> None:
     raise UnpicklableError(message) from error
 
 
-def _problem(value: Any) -> Exception | None:  # noqa: ANN401 - any attribute of a user's stage
+def _problem(value: Any) -> Exception | None:
     try:
-        cloudpickle.dumps(value)
+        dumps_by_value(value)
     except Exception as error:  # whatever a user's class raises when it is pickled
         return error
     return None

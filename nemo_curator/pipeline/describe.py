@@ -12,7 +12,12 @@ __all__ = ["describe_pipeline"]
 
 def describe_pipeline(name: str, description: str | None, stages: Sequence[ProcessingStage[Any, Any]]) -> str:
     """Return name, description and every stage with what it needs and gives."""
-    lines = [f"Pipeline: {name}", f"Description: {description or 'No description provided'}", f"Stages: {len(stages)}", ""]
+    lines = [
+        f"Pipeline: {name}",
+        f"Description: {description or 'No description provided'}",
+        f"Stages: {len(stages)}",
+        "",
+    ]
     for number, stage in enumerate(stages, start=1):
         lines.append(f"Stage {number}: {stage.name}")
         try:

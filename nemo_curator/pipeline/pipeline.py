@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from nemo_curator.backends.base import BaseExecutor
+from nemo_curator.engine.compile import not_a_stage
 from nemo_curator.engine.explain import explain_plan
 from nemo_curator.engine.hooks import Observer
 from nemo_curator.engine.plan import ExecutionPlan
@@ -65,9 +66,7 @@ class Pipeline:
             TypeError: It is not a `ProcessingStage` instance.
         """
         if not isinstance(stage, ProcessingStage):
-            is_class = isinstance(stage, type) and issubclass(stage, ProcessingStage)
-            hint = f"the class {stage.__name__}; make an instance of it" if is_class else f"a {type(stage).__name__}"
-            message = f"pipeline {self.name!r}: add_stage takes a ProcessingStage instance, got {hint}"
+            message = f"pipeline {self.name!r}: add_stage takes a ProcessingStage instance, got {not_a_stage(stage)}"
             raise TypeError(message)
         self.stages.append(stage)
         self._places[id(stage)] = _caller()
@@ -121,7 +120,9 @@ class Pipeline:
             raise OptionError(message)
         executor = executor or _default_executor()
         if not isinstance(executor, BaseExecutor):
-            message = f"pipeline {self.name!r}: executor must be a BaseExecutor such as LocalExecutor(), got {executor!r}"
+            message = (
+                f"pipeline {self.name!r}: executor must be a BaseExecutor such as LocalExecutor(), got {executor!r}"
+            )
             raise TypeError(message)
         first, tasks = _peek(initial_tasks)
         plan = self._plan(executor, first)
@@ -164,5 +165,3 @@ def _caller() -> str:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back
     return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
-
-

@@ -38,7 +38,7 @@ class WorkflowRunResult:
         """Add a value."""
         self.metadata[key] = value
 
-    def get_metadata(self, key: str) -> Any:  # noqa: ANN401 - anything was put there
+    def get_metadata(self, key: str) -> Any:
         """Return a value; `None` if there is none."""
         return self.metadata.get(key)
 
@@ -47,5 +47,5 @@ class WorkflowBase(ABC):
     """Several pipelines that are run as one."""
 
     @abstractmethod
-    def run(self, *args: Any, **kwargs: Any) -> WorkflowRunResult:  # noqa: ANN401 - each workflow has its own arguments
+    def run(self, *args: Any, **kwargs: Any) -> WorkflowRunResult:
         """Run all pipelines and return what they made."""

@@ -6,7 +6,7 @@ import copy
 import logging
 import time
 from abc import ABC, ABCMeta, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast, final
@@ -57,12 +57,13 @@ class Topology(StrEnum):
 class StageMeta(ABCMeta):
     """Registers every concrete stage class by name, and checks what an instance asks for once it is built."""
 
-    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], /, **kwargs: Any) -> None:
         super().__init__(name, bases, namespace, **kwargs)
         if not namespace.get("_is_abstract_root") and not getattr(cls, "__abstractmethods__", None):
             _STAGE_REGISTRY[name] = cast("type[ProcessingStage[Any, Any]]", cls)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Make an instance, and check what it asks for."""
         stage = super().__call__(*args, **kwargs)
         stage._check_worker_counts()
         return stage
@@ -237,7 +238,7 @@ class ProcessingStage(ABC, Generic[X, Y], metaclass=StageMeta):
                 message = f"stage {self.name!r} does not take {type(task).__name__}; it takes: {supported}"
                 raise TypeError(message)
             specs, label = by_type[kind], f"inputs()[{kind.__name__}]"
-        if not isinstance(specs, tuple) or len(cast("tuple[Any, ...]", specs)) != 2:  # noqa: PLR2004 - attributes, columns
+        if not isinstance(specs, tuple) or len(cast("tuple[Any, ...]", specs)) != 2:
             message = f"{label} of stage {self.name!r} must be a pair (attributes, columns), got {specs!r}"
             raise TypeError(message)
         return cast("StageInputSpec", specs)
@@ -269,7 +270,7 @@ class ProcessingStage(ABC, Generic[X, Y], metaclass=StageMeta):
 
     def supports_batch_processing(self) -> bool:
         """Say whether the stage works on batches, that is, overrides `process_batch`."""
-        return type(self).process_batch is not ProcessingStage.process_batch
+        return getattr(type(self), "process_batch", None) is not ProcessingStage.process_batch  # pyright: ignore[reportUnknownMemberType]
 
     def is_fanout_stage(self) -> bool:
         """Say whether `process` is annotated to return several tasks."""
@@ -311,35 +312,35 @@ class ProcessingStage(ABC, Generic[X, Y], metaclass=StageMeta):
         for method, spec in (("ray_stage_spec", ray_stage_spec), ("xenna_stage_spec", xenna_stage_spec)):
             if spec is not None:
                 merged = {**getattr(self, method)(), **spec}
-                changed.__dict__[method] = _Constant(merged)
+                vars(changed)[method] = _Constant(merged)
         for method, count in (("num_workers", num_workers), ("num_workers_per_node", num_workers_per_node)):
             if count is not _UNSET:
-                changed.__dict__[method] = _Constant(count)
+                vars(changed)[method] = _Constant(count)
         changed._check_worker_counts()
         return changed
 
     def record_drops(self, reason: str, count: int) -> None:
         """Count items (documents, images) that this call left out of its output, and why. For the report."""
         if count > 0:
-            drops = self.__dict__.setdefault("_drops", {})
+            drops: dict[str, int] = vars(self).setdefault("_drops", {})
             drops[reason] = drops.get(reason, 0) + count
 
     def _consume_drops(self) -> dict[str, int]:
-        return self.__dict__.pop("_drops", None) or {}
+        drops: dict[str, int] | None = vars(self).pop("_drops", None)
+        return drops or {}
 
     def _log_metrics(self, metrics: Mapping[str, float]) -> None:
         for name, value in metrics.items():
             self._log_metric(name, value)
 
     def _log_metric(self, name: str, value: float) -> None:
-        given: object = value
-        if isinstance(given, (int, float)):
-            self.__dict__.setdefault("_custom_metrics", {})[name] = float(given)
+        if isinstance(value, (int, float)):  # pyright: ignore[reportUnnecessaryIsInstance] - user input
+            vars(self).setdefault("_custom_metrics", {})[name] = float(value)
         else:
-            _log.warning("stage %r: metric %r is not a number but %s; left out", self.name, name, type(given).__name__)
+            _log.warning("stage %r: metric %r is not a number but %s; left out", self.name, name, type(value).__name__)
 
     @contextmanager
-    def _time_metric(self, name: str) -> Iterator[None]:
+    def _time_metric(self, name: str) -> Generator[None]:
         start = time.perf_counter()
         try:
             yield
@@ -347,11 +348,12 @@ class ProcessingStage(ABC, Generic[X, Y], metaclass=StageMeta):
             self._log_metric(name, time.perf_counter() - start)
 
     def _consume_custom_metrics(self) -> dict[str, float]:
-        return self.__dict__.pop("_custom_metrics", None) or {}
+        metrics: dict[str, float] | None = vars(self).pop("_custom_metrics", None)
+        return metrics or {}
 
     def _has_notes(self) -> bool:
         """Say whether metrics or drops were noted that nobody has taken yet. The engine asks after every call."""
-        own = self.__dict__
+        own = vars(self)
         return "_custom_metrics" in own or "_drops" in own
 
     def _check_worker_counts(self) -> None:
@@ -443,4 +445,4 @@ class CompositeStage(ProcessingStage[X, Y], ABC):
         return f"Composite stage: {self.name}"
 
     def _pending(self) -> list[dict[str, dict[str, Any]]]:
-        return cast("list[dict[str, dict[str, Any]]]", self.__dict__.get("_with_operations", []))
+        return cast("list[dict[str, dict[str, Any]]]", vars(self).get("_with_operations", []))

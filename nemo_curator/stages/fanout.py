@@ -27,7 +27,7 @@ def returns_many(function: Callable[..., Any]) -> bool:
     return _is_many(hint)
 
 
-def _is_many(hint: Any) -> bool:  # noqa: ANN401 - any annotation
+def _is_many(hint: Any) -> bool:
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         return any(_is_many(part) for part in get_args(hint))

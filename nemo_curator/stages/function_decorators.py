@@ -19,7 +19,7 @@ class _FunctionStage(ProcessingStage[Any, Any]):
     _is_abstract_root = True
     function: Callable[[Any], Any]
 
-    def process(self, task: Any) -> Any:  # noqa: ANN401 - the function's own types
+    def process(self, task: Any) -> Any:
         """Call the function."""
         return type(self).function(task)
 
@@ -47,7 +47,9 @@ def processing_stage(
     def decorate(function: Callable[[Any], Any]) -> ProcessingStage[Any, Any]:
         parameters = inspect.signature(function).parameters
         if len(parameters) != 1:
-            message = f"the function of stage {name!r} must take exactly one parameter, the task; it takes {len(parameters)}"
+            message = (
+                f"the function of stage {name!r} must take exactly one parameter, the task; it takes {len(parameters)}"
+            )
             raise ValueError(message)
         wanted = resources if isinstance(resources, Resources) else Resources(**(resources or {}))
         namespace = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +17,7 @@ _log = logging.getLogger(__name__)
 class AttributeDict(dict[str, Any]):
     """A dictionary whose keys can be read, set and deleted as attributes too."""
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a manifest holds anything
+    def __getattr__(self, name: str) -> Any:
         try:
             return self[name]
         except KeyError:
@@ -58,7 +57,7 @@ class AudioTask(Task[dict[str, Any]]):
 
     def __post_init__(self) -> None:
         data: object = self.data
-        if isinstance(data, Mapping) and not isinstance(data, AttributeDict):
+        if not isinstance(data, AttributeDict):
             self.data = AttributeDict(self.data)
 
     @property

@@ -1,5 +1,9 @@
 """`DocumentBatch`: rows of text with their columns, as an Arrow table or a pandas frame."""
 
+# pyarrow ships no types, so everything that touches a table is unknown to the checker.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+# pyright: reportUnknownParameterType=false, reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 import logging

@@ -36,12 +36,11 @@ class FileGroupTask(Task[list[Any]]):
 
     def validate(self) -> bool:
         """Warn about an empty list; refuse anything that is not a list."""
-        data: object = self.data
-        if not data:
+        if not self.data:
             _log.warning("file group of data set %r holds no files", self.dataset_name)
             return False
-        if not isinstance(data, list):
-            message = f"FileGroupTask.data must be a list of paths, got {type(data).__name__}"
+        if not isinstance(self.data, list):  # pyright: ignore[reportUnnecessaryIsInstance] - user input
+            message = f"FileGroupTask.data must be a list of paths, got {type(self.data).__name__}"
             raise TypeError(message)
         return True
 

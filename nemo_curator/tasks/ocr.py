@@ -39,4 +39,4 @@ class OCRData(ImageTaskData):
 class OCRSampleTask(ImageSampleTask):
     """A task of one image whose text is read."""
 
-    data: OCRData = field(default_factory=OCRData)
+    data: OCRData = field(default_factory=OCRData)  # pyright: ignore[reportIncompatibleVariableOverride] - a narrower payload

@@ -1,5 +1,8 @@
 """`TaskPerfUtils`: what the stages of finished pipelines did, gathered from the records in their tasks."""
 
+# Metadata and records of a task are the engine's to write; their names are part of the public contract.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +14,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from nemo_curator.utils.performance_utils import StagePerfStats
 
 __all__ = ["TaskPerfUtils"]
 
@@ -57,7 +59,11 @@ class TaskPerfUtils:
         """Return the sum of one metric over the stages whose name starts with `stage_prefix`; 0 if there are none."""
         metrics = TaskPerfUtils.collect_stage_metrics(tasks)
         return float(
-            sum(values[stat].sum() for stage, values in metrics.items() if stage.startswith(stage_prefix) and stat in values)
+            sum(
+                values[stat].sum()
+                for stage, values in metrics.items()
+                if stage.startswith(stage_prefix) and stat in values
+            )
         )
 
 
@@ -80,7 +86,7 @@ def _collect(tasks: Iterable[Task[Any]]) -> dict[str, dict[str, list[float]]]:
     seen: set[str | int] = set()
     found: dict[str, dict[str, list[float]]] = {}
     for task in tasks:
-        for stats in cast("list[StagePerfStats]", task._stage_perf):
+        for stats in task._stage_perf:
             key = stats.call_id or id(stats)
             if key in seen:
                 continue

@@ -54,7 +54,7 @@ class BackendUnderTest:
         *stages: ProcessingStage[Any, Any],
         tasks: Iterable[Task[Any]] | None = None,
         return_outputs: bool | None = None,
-        **options: Any,  # noqa: ANN401 - options of the executor
+        **options: Any,
     ) -> RunResult:
         """Run stages on a new executor of this backend."""
         pipeline = self.pipeline(*stages)
@@ -75,4 +75,3 @@ class BackendUnderTest:
 
     def __str__(self) -> str:
         return self.name
-

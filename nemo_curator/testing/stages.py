@@ -89,7 +89,7 @@ class Repeat(Modelled):
 
     def model(self, value: int) -> list[int | None]:
         """Return 0 to `most` slots."""
-        return [None if slot % 3 == 2 else value * 10 + slot for slot in range(value % (self.most + 1))]  # noqa: PLR2004 - every third
+        return [None if slot % 3 == 2 else value * 10 + slot for slot in range(value % (self.most + 1))]
 
     def process(self, task: Number) -> list[Number]:
         """Return a list."""
@@ -257,7 +257,7 @@ class Scripted(ProcessingStage[Number, Number]):
         """Say whether a batch size was given."""
         return self.works_on_batches
 
-    def process(self, task: Number) -> Any:  # noqa: ANN401 - some scripts break the contract
+    def process(self, task: Number) -> Any:
         """Do what the script says."""
         action, _, detail = self.script.get(task.data, "pass").partition(":")
         return getattr(self, f"_do_{action}")(task, detail)
@@ -278,7 +278,8 @@ class Scripted(ProcessingStage[Number, Number]):
     def _do_raise(self, task: Number, detail: str) -> Number:
         import builtins
 
-        raise getattr(builtins, detail or "ValueError")(f"scripted for {task.data}")
+        message = f"scripted for {task.data}"
+        raise getattr(builtins, detail or "ValueError")(message)
 
     def _do_exit(self, task: Number, _detail: str) -> Number:
         raise SystemExit(3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
@@ -111,7 +111,7 @@ class StageTimer:
         self._size = size
 
     @contextmanager
-    def time_process(self, num_items: int = 1) -> Iterator[None]:
+    def time_process(self, num_items: int = 1) -> Generator[None]:
         """Count `num_items` as processed by the code inside."""
         yield
         self._items += num_items

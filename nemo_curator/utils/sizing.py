@@ -21,14 +21,14 @@ def estimate_nbytes(payload: object) -> int:
     return _estimate(payload, _DEPTH)
 
 
-def _estimate(value: Any, depth: int) -> int:  # noqa: ANN401 - any payload
+def _estimate(value: Any, depth: int) -> int:
     known = _BY_TYPE.get(type(value))
     if known is not None:
         return known(value, depth)
     return _foreign(value, depth)
 
 
-def _length(value: Any, _depth: int) -> int:  # noqa: ANN401
+def _length(value: Any, _depth: int) -> int:
     return _SMALL + len(value)
 
 
@@ -48,7 +48,7 @@ def _many(values: Iterable[Any], count: int, depth: int) -> int:
     return _SMALL + total * count // sampled
 
 
-def _sequence(value: Any, depth: int) -> int:  # noqa: ANN401
+def _sequence(value: Any, depth: int) -> int:
     return _many(value, len(value), depth)
 
 
@@ -56,7 +56,7 @@ def _mapping(value: dict[Any, Any], depth: int) -> int:
     return _many(value.values(), len(value), depth) + _SMALL * len(value)
 
 
-def _foreign(value: Any, depth: int) -> int:  # noqa: ANN401
+def _foreign(value: Any, depth: int) -> int:
     """Size of what is not a builtin: tables, frames and arrays say it themselves, objects are looked into."""
     nbytes = getattr(value, "nbytes", None)
     if isinstance(nbytes, int):
@@ -72,7 +72,7 @@ def _foreign(value: Any, depth: int) -> int:  # noqa: ANN401
     return _mapping(attributes, depth) if attributes and depth else _SMALL
 
 
-def _frame(frame: Any) -> int:  # noqa: ANN401 - a pandas frame, without importing pandas
+def _frame(frame: Any) -> int:
     total = _SMALL
     for position in range(frame.shape[1]):
         column = frame.iloc[:, position]

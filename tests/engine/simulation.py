@@ -21,7 +21,9 @@ from nemo_curator.testing import Number
 class Timed(ProcessingStage[Number, Number]):
     """A stage of which only the numbers matter."""
 
-    def __init__(self, name: str, *, seconds: float, cpus: float = 1.0, batch_size: int = 1, workers: int | None = None) -> None:
+    def __init__(
+        self, name: str, *, seconds: float, cpus: float = 1.0, batch_size: int = 1, workers: int | None = None
+    ) -> None:
         self.name, self.seconds, self.batch_size, self._workers = name, seconds, batch_size, workers
         self.resources = Resources(cpus=cpus)
 

@@ -49,7 +49,7 @@ class Channel:
             socket.send_fds(self._socket, [b"F"], fds)
         self._socket.sendall(data)
 
-    def receive(self) -> Any:  # noqa: ANN401 - both ends know what they say
+    def receive(self) -> Any:
         """Return the next message; blocks until it is complete.
 
         Raises:

@@ -62,7 +62,7 @@ class LocalExecutor(BaseExecutor):
 
     name: ClassVar[str] = "local"
 
-    def __init__(self, config: Mapping[str, Any] | None = None, ignore_head_node: bool = False, **options: Any) -> None:  # noqa: ANN401 - typed in LocalOptions and RunOptions
+    def __init__(self, config: Mapping[str, Any] | None = None, ignore_head_node: bool = False, **options: Any) -> None:
         super().__init__({**(config or {}), **options}, ignore_head_node)
 
     def _read_options(self, given: Mapping[str, Any]) -> None:

@@ -15,15 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cloudpickle
-
 from nemo_curator.engine.envelope import Envelope
 from nemo_curator.engine.packing import Frame, Packer, ReferencePacker
+from nemo_curator.engine.pickling import PROTOCOL, dumps_by_value
 
 __all__ = ["Inline", "ProcessPacker", "Shared", "SharedMemory", "make_packer"]
 
 _SHARE_FROM = 256 * 1024
-_PROTOCOL = 5
 
 
 class SharedMemory:
@@ -114,13 +112,13 @@ class ProcessPacker:
     def _dump(self, envelopes: list[Envelope], buffers: list[Any]) -> bytes:
         if not self._by_value:
             try:
-                return pickle.dumps(envelopes, protocol=_PROTOCOL, buffer_callback=buffers.append)
+                return pickle.dumps(envelopes, protocol=PROTOCOL, buffer_callback=buffers.append)
             except (pickle.PicklingError, AttributeError):
                 # A class that cannot be imported by name, such as one of the driver's __main__: it came by value, and so
                 # it goes back. The same is to be expected of whatever follows.
                 self._by_value = True
                 buffers.clear()
-        return cloudpickle.dumps(envelopes, protocol=_PROTOCOL, buffer_callback=buffers.append)
+        return dumps_by_value(envelopes, buffers.append)
 
 
 def make_packer(*, strict: bool) -> Packer:

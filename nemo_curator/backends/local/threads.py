@@ -9,8 +9,8 @@ import time
 from nemo_curator.backends.local.environments import refuse_environments
 from nemo_curator.backends.local.packer import make_packer
 from nemo_curator.engine.host import Closed, CloseWorker, Command, Event, WorkerHost, WorkerReady
-from nemo_curator.engine.packing import Packer
 from nemo_curator.engine.options import RunOptions
+from nemo_curator.engine.packing import Packer
 from nemo_curator.engine.plan import WorkerShape
 from nemo_curator.engine.session import Session
 

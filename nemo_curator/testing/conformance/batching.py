@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.testing.backend import BackendUnderTest
 from nemo_curator.testing.conformance.case import Cases
@@ -11,7 +13,9 @@ from nemo_curator.testing.tasks import Number, numbers
 CASES = Cases("batching")
 
 
-def _sizes(backend: BackendUnderTest, *before: ProcessingStage, batch_size: int | None, count: int, **options: object) -> list[int]:  # type: ignore[type-arg]
+def _sizes(
+    backend: BackendUnderTest, *before: ProcessingStage, batch_size: int | None, count: int, **options: Any
+) -> list[int]:  # type: ignore[type-arg]
     journal = backend.journal()
     backend.run(*before, BatchAdd(1, batch_size=batch_size, journal=journal), tasks=numbers(count), **options)
     return sorted(int(line.split()[1]) for line in journal.lines())

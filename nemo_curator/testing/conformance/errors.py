@@ -125,7 +125,7 @@ def other_errors_are_not_tried_again(backend: BackendUnderTest) -> None:
 
 @CASES
 def a_failed_setup_ends_the_run(backend: BackendUnderTest) -> None:
-    with pytest.raises(SetupFailed, match="'journaling'.*failed in setup: RuntimeError: told to fail in setup"):
+    with pytest.raises(SetupFailed, match=r"'journaling'.*failed in setup: RuntimeError: told to fail in setup"):
         backend.run(Journaling(backend.journal(), fail_in="setup"), tasks=numbers(3))
 
 
@@ -145,13 +145,13 @@ def an_exception_that_cannot_be_pickled_is_reported(backend: BackendUnderTest) -
 def a_stage_that_cannot_be_pickled_is_refused(backend: BackendUnderTest) -> None:
     stage = Add(1)
     stage.amount = (n for n in range(3))  # type: ignore[assignment]
-    with pytest.raises(UnpicklableError, match="'add'.*attribute 'amount' cannot be pickled.*setup"):
+    with pytest.raises(UnpicklableError, match=r"'add'.*attribute 'amount' cannot be pickled.*setup"):
         backend.run(stage, tasks=numbers(1))
 
 
 @CASES
 def a_stage_too_large_for_the_machine_is_refused(backend: BackendUnderTest) -> None:
-    with pytest.raises(CapacityError, match="'add'.*needs 1e\\+06 CPUs"):
+    with pytest.raises(CapacityError, match=r"'add'.*needs 1e\+06 CPUs"):
         backend.run(Add(1).with_(resources=Resources(cpus=1_000_000)), tasks=numbers(1))
 
 

@@ -47,7 +47,15 @@ def an_iterator_is_consumed_lazily(backend: BackendUnderTest) -> None:
 @CASES
 def iterators_in_two_stages(backend: BackendUnderTest) -> None:
     result = backend.run(RepeatLazily(9), RepeatLazily(9), tasks=numbers(20))
-    expected = [v * 10 + t for n in range(20) for s in range(n % 10) if s % 3 != 2 for v in [n * 10 + s] for t in range(v % 10) if t % 3 != 2]
+    expected = [
+        v * 10 + t
+        for n in range(20)
+        for s in range(n % 10)
+        if s % 3 != 2
+        for v in [n * 10 + s]
+        for t in range(v % 10)
+        if t % 3 != 2
+    ]
     assert result.values == sorted(expected)
 
 

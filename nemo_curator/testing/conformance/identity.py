@@ -63,7 +63,10 @@ def fan_out_in_batches_keeps_parents(backend: BackendUnderTest) -> None:
 @CASES
 def batches_are_positional(backend: BackendUnderTest) -> None:
     result = backend.run(BatchKeep(2, batch_size=4), tasks=numbers(4))
-    assert [(task.task_id, task.data) for task in sorted(result.outputs, key=lambda t: t.data)] == [("0_1_0", 1), ("0_3_0", 3)]
+    assert [(task.task_id, task.data) for task in sorted(result.outputs, key=lambda t: t.data)] == [
+        ("0_1_0", 1),
+        ("0_3_0", 3),
+    ]
 
 
 @CASES
@@ -155,5 +158,5 @@ class Singleton(ProcessingStage[Number, Number]):
 
     def process(self, task: Number) -> Number:
         """Return the very first task."""
-        self.__dict__.setdefault("kept", task)
-        return self.__dict__["kept"]
+        kept: Number = vars(self).setdefault("kept", task)
+        return kept

@@ -95,7 +95,9 @@ def a_teardown_that_raises_costs_no_output(backend: BackendUnderTest) -> None:
 @CASES
 def a_stage_that_gets_no_task_may_stay_cold(backend: BackendUnderTest) -> None:
     journal = backend.journal()
-    backend.run(Scripted(dict.fromkeys(range(4), "drop")), Add(1), Journaling(journal).with_(batch_size=2), tasks=numbers(4))
+    backend.run(
+        Scripted(dict.fromkeys(range(4), "drop")), Add(1), Journaling(journal).with_(batch_size=2), tasks=numbers(4)
+    )
     assert journal.count("journaling setup") == journal.count("journaling teardown")
 
 

@@ -88,7 +88,11 @@ def large_payloads_arrive_whole(backend: BackendUnderTest) -> None:
 @CASES
 def large_payloads_come_back_whole(backend: BackendUnderTest) -> None:
     result = backend.run(Inflate(), tasks=numbers(3))
-    assert [len(task.data) for task in sorted(result.outputs, key=lambda task: len(task.data))] == [0, 3_000_000, 6_000_000]
+    assert [len(task.data) for task in sorted(result.outputs, key=lambda task: len(task.data))] == [
+        0,
+        3_000_000,
+        6_000_000,
+    ]
 
 
 @CASES

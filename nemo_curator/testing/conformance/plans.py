@@ -116,7 +116,7 @@ def execute_takes_stages_and_tasks(backend: BackendUnderTest) -> None:
 
 @CASES
 def unknown_options_are_refused(backend: BackendUnderTest) -> None:
-    with pytest.raises(OptionError, match="has no option 'preserve_oder'.*Did you mean 'preserve_order'"):
+    with pytest.raises(OptionError, match=r"has no option 'preserve_oder'.*Did you mean 'preserve_order'"):
         backend.make(preserve_oder=True)
 
 
