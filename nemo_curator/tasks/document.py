@@ -17,18 +17,20 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["DocumentBatch"]
+__all__ = ["DocumentBatch", "is_frame", "is_table"]
 
 _log = logging.getLogger(__name__)
 
 
-def _is_frame(data: object) -> TypeGuard[pd.DataFrame]:
+def is_frame(data: object) -> TypeGuard[pd.DataFrame]:
+    """Say whether a payload is a pandas frame."""
     # Nothing can be a pandas frame in a process that never imported pandas, and importing it costs half a second.
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(data, pandas.DataFrame)
 
 
-def _is_table(data: object) -> TypeGuard[pa.Table]:
+def is_table(data: object) -> TypeGuard[pa.Table]:
+    """Say whether a payload is an Arrow table."""
     pyarrow = sys.modules.get("pyarrow")
     return pyarrow is not None and isinstance(data, pyarrow.Table)
 
@@ -51,25 +53,25 @@ class DocumentBatch(Task["pa.Table | pd.DataFrame"]):
 
     def get_columns(self) -> list[str]:
         """Return the names of the columns."""
-        if _is_frame(self.data):
+        if is_frame(self.data):
             return [str(name) for name in self.data.columns]
-        if _is_table(self.data):
+        if is_table(self.data):
             return list(self.data.column_names)
         raise self._wrong_payload()
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the rows as a frame: the payload itself if it is one (changes are seen), else a conversion."""
-        if _is_frame(self.data):
+        if is_frame(self.data):
             return self.data
-        if _is_table(self.data):
+        if is_table(self.data):
             return self.data.to_pandas()
         raise self._wrong_payload()
 
     def to_pyarrow(self) -> pa.Table:
         """Return the rows as a table: the payload itself if it is one, else a conversion."""
-        if _is_table(self.data):
+        if is_table(self.data):
             return self.data
-        if _is_frame(self.data):
+        if is_frame(self.data):
             import pyarrow as pa
 
             return pa.Table.from_pandas(self.data)

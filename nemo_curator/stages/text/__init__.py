@@ -1,0 +1,1 @@
+"""Text: reading, filtering, changing, splitting and writing documents."""

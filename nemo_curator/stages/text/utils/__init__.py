@@ -1,0 +1,1 @@
+"""What the text stages share: tokenisation, columns of a batch, checks of arguments."""

@@ -1,0 +1,153 @@
+"""`Rows`: the rows of a batch while a stage works on them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import compress
+from typing import TYPE_CHECKING, Any
+
+from nemo_curator.errors import DataError
+from nemo_curator.tasks import DocumentBatch
+from nemo_curator.tasks.document import is_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+__all__ = ["Rows"]
+
+
+class Rows:
+    """Columns as Python lists: read once, cut together, written back at once.
+
+    Row by row access to a frame costs more than most filters, so a stage takes the columns that it needs as lists. The
+    batch it was made from is never changed, so that a stage can be tried again on the same task. The result is of the kind
+    that the batch was: a frame keeps its index, a table stays a table.
+
+    In a list a missing value is `None`, or NaN in a numeric column.
+    """
+
+    def __init__(self, batch: DocumentBatch) -> None:
+        self._batch = batch
+        self._positions: list[int] | None = None
+        self._columns: dict[str, list[Any]] = {}
+        self._changed: dict[str, None] = {}
+        self._dropped: list[str] = []
+        self._new_index = False
+
+    def __len__(self) -> int:
+        return self._batch.num_items if self._positions is None else len(self._positions)
+
+    def column(self, name: str) -> list[Any]:
+        """Return the values of a column in the rows that are left. Do not change the list.
+
+        Raises:
+            KeyError: There is no such column.
+        """
+        if name not in self._columns:
+            values = _read(self._batch.data, name)
+            self._columns[name] = values if self._positions is None else [values[at] for at in self._positions]
+        return self._columns[name]
+
+    def texts(self, name: str) -> list[str]:
+        """Return the values of a column of text; a missing text counts as an empty one."""
+        values = self.column(name)
+        return ["" if value is None else value for value in values] if None in values else values
+
+    def set_column(self, name: str, values: Iterable[Any]) -> None:
+        """Add or replace a column, with one value for every row that is left.
+
+        Without rows, a column that is there stays as it is, so that it keeps its type.
+        """
+        if not len(self) and name in self._batch.get_columns():
+            return
+        as_list = getattr(values, "tolist", None)  # of numpy and Arrow arrays
+        self._columns[name] = as_list() if as_list is not None else list(values)
+        if len(self._columns[name]) != len(self):
+            message = f"column {name!r} got {len(self._columns[name])} values for {len(self)} rows"
+            raise DataError(message)
+        self._changed[name] = None
+
+    def drop_column(self, name: str) -> None:
+        """Leave a column out of the result."""
+        self._dropped.append(name)
+
+    def keep(self, mask: Sequence[bool]) -> None:
+        """Keep the rows where `mask` is true."""
+        if all(mask):
+            return
+        positions = range(len(self)) if self._positions is None else self._positions
+        self._positions = list(compress(positions, mask))
+        self._columns = {name: list(compress(values, mask)) for name, values in self._columns.items()}
+
+    def take(self, positions: Sequence[int]) -> None:
+        """Keep these of the rows that are left, in this order, some perhaps several times; numbers them anew."""
+        self._positions = list(positions) if self._positions is None else [self._positions[at] for at in positions]
+        self._columns = {name: [values[at] for at in positions] for name, values in self._columns.items()}
+        self._new_index = True
+
+    def to_batch(self) -> DocumentBatch:
+        """Return the batch itself when nothing was changed, otherwise a new one."""
+        if self._positions is None and not self._changed and not self._dropped:
+            return self._batch
+        data = self._batch.data
+        new = self._table(data) if is_table(data) else self._frame(self._batch.to_pandas())
+        return DocumentBatch(dataset_name=self._batch.dataset_name, data=new)
+
+    def _frame(self, frame: pd.DataFrame) -> pd.DataFrame:
+        # A shallow copy shares the columns; setting one of them leaves the original alone.
+        new = frame.copy(deep=False) if self._positions is None else frame.iloc[self._positions].copy(deep=False)
+        if self._new_index:
+            new = new.reset_index(drop=True)
+        for name in self._changed:
+            new[name] = self._columns[name]
+        return new.drop(columns=self._dropped) if self._dropped else new
+
+    def _table(self, table: pa.Table) -> pa.Table:
+        import pyarrow as pa
+
+        new = table if self._positions is None else table.take(pa.array(self._positions, pa.int64()))
+        for name in self._changed:
+            at = new.schema.get_field_index(name)
+            column = _to_arrow(name, self._columns[name], None if at < 0 else new.schema.types[at])
+            new = new.append_column(name, column) if at < 0 else new.set_column(at, name, column)
+        return new.drop_columns(self._dropped) if self._dropped else new
+
+
+def _read(data: pa.Table | pd.DataFrame, name: str) -> list[Any]:
+    if is_table(data):
+        import pyarrow as pa
+
+        column = data.column(name)
+        numeric = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+        values = column.to_pylist()
+        return [math.nan if value is None else value for value in values] if numeric and column.null_count else values
+    series = data[name]
+    if not series.hasnans:
+        return series.tolist()
+    if series.dtype.kind in "iuf":
+        return series.astype(float).tolist()
+    return series.astype(object).where(series.notna(), None).tolist()
+
+
+def _to_arrow(name: str, values: list[Any], old: pa.DataType | None) -> pa.Array:
+    import pyarrow as pa
+
+    try:
+        column = pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        kinds = ", ".join(sorted({type(value).__name__ for value in values}))
+        message = f"the values of column {name!r} are of kinds that do not fit one column: {kinds}"
+        raise DataError(message) from error
+    # Nothing but missing values, or strings where there were large strings: all batches shall keep one schema.
+    same_kind = old is not None and (
+        pa.types.is_null(column.type) or (pa.types.is_string(column.type) and _is_text(old))
+    )
+    return column.cast(old) if same_kind else column
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)

@@ -1,0 +1,63 @@
+"""The names that user code imports."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pytest
+
+NAMES = {
+    "nemo_curator": ["__version__"],
+    "nemo_curator.backends.base": ["BaseExecutor", "BaseStageAdapter", "NodeInfo", "WorkerMetadata"],
+    "nemo_curator.backends.local": ["LocalExecutor"],
+    "nemo_curator.backends.registry": ["available_backends", "get_executor_class", "make_executor"],
+    "nemo_curator.pipeline": ["Pipeline", "WorkflowBase", "WorkflowRunResult", "assign_root_task_ids"],
+    "nemo_curator.pipeline.pipeline": ["Pipeline", "assign_root_task_ids"],
+    "nemo_curator.pipeline.workflow": ["WorkflowBase", "WorkflowRunResult"],
+    "nemo_curator.stages.base": [
+        "CompositeStage",
+        "ProcessingStage",
+        "StageInputSpec",
+        "StageInputSpecs",
+        "StageMeta",
+        "get_stage_class",
+    ],
+    "nemo_curator.stages.file_partitioning": ["FilePartitioningStage"],
+    "nemo_curator.stages.function_decorators": ["processing_stage"],
+    "nemo_curator.stages.resources": ["Resources"],
+    "nemo_curator.stages.worker_info": ["NodeInfo", "WorkerMetadata"],
+    "nemo_curator.stages.text.io.reader": ["JsonlReader", "ParquetReader"],
+    "nemo_curator.stages.text.io.writer": ["JsonlWriter", "ParquetWriter"],
+    "nemo_curator.stages.text.filters": ["DocumentFilter", "Filter", "Score", "ScoreFilter"],
+    "nemo_curator.stages.text.modifiers": ["DocumentModifier", "Modify"],
+    "nemo_curator.stages.text.modules": ["AddId", "DocumentJoiner", "DocumentSplitter"],
+    "nemo_curator.tasks": [
+        "AudioTask",
+        "DocumentBatch",
+        "EmptyTask",
+        "FailedTask",
+        "FileGroupTask",
+        "ImageBatch",
+        "ImageObject",
+        "LanceReadTask",
+        "NoneTask",
+        "SentinelTask",
+        "Task",
+    ],
+    "nemo_curator.tasks.image": ["ImageSampleTask", "ImageTaskData"],
+    "nemo_curator.tasks.utils": ["TaskPerfUtils"],
+    "nemo_curator.tasks.video": ["Clip", "ClipStats", "Video", "VideoMetadata", "VideoTask"],
+    "nemo_curator.utils.hash_utils": ["get_deterministic_hash"],
+    "nemo_curator.utils.performance_utils": ["StagePerfStats", "StageTimer"],
+}
+
+
+@pytest.mark.parametrize(("module", "name"), [(module, name) for module, names in NAMES.items() for name in names])
+def test_name_can_be_imported(module: str, name: str) -> None:
+    assert getattr(import_module(module), name) is not None
+
+
+@pytest.mark.parametrize("module", ["nemo_curator.stages.text.io.reader", "nemo_curator.stages.text.io.writer"])
+def test_unknown_lazy_names_are_attribute_errors(module: str) -> None:
+    with pytest.raises(AttributeError):
+        getattr(import_module(module), "NoSuchThing")  # noqa: B009 - the lookup is what is tested
