@@ -20,9 +20,8 @@ def summary_table(report: RunReport, *, items: str = "items") -> Table:
         report: Of the run.
         items: What the tasks hold, for the headings: ``"documents"``.
     """
-    from rich.table import Table
-
     from rich.box import SIMPLE_HEAD
+    from rich.table import Table
 
     title = f"{report.pipeline} on {report.backend}: {report.status} in {report.seconds:.1f} s"
     table = Table(box=SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")

@@ -12,6 +12,7 @@ from nemo_curator.backends.base import BaseExecutor
 from nemo_curator.engine.compile import not_a_stage
 from nemo_curator.engine.explain import explain_plan
 from nemo_curator.engine.hooks import Observer
+from nemo_curator.engine.ids import assign_root_task_ids
 from nemo_curator.engine.plan import ExecutionPlan
 from nemo_curator.engine.report import RunReport
 from nemo_curator.errors import OptionError
@@ -19,7 +20,7 @@ from nemo_curator.pipeline.describe import describe_pipeline
 from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.tasks import Task
 
-__all__ = ["Pipeline"]
+__all__ = ["Pipeline", "assign_root_task_ids"]
 
 _PACKAGE = str(Path(__file__).parent.parent)
 

@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from glob import has_magic
 from typing import Any
 
 from nemo_curator.errors import InputError, OptionError, did_you_mean
@@ -127,7 +128,7 @@ class FilePartitioningStage(ProcessingStage[EmptyTask, FileGroupTask]):
         if not by_path:
             _log.warning("stage %r: no %s file in %s", self.name, self._wanted(), self._where())
             return []
-        groups = self._group(sorted(by_path.values()))
+        groups = self._group([by_path[path] for path in sorted(by_path)])
         dataset = infer_dataset_name_from_path(groups[0][0])
         return [
             FileGroupTask(
@@ -202,6 +203,8 @@ def _kind(path: str) -> str:
 
 def _explain_missing(path: str) -> str:
     """Return that there is no such path, with the nearest folder that exists and what it has of a similar name."""
+    if has_magic(path):
+        return f"the pattern {path} matches nothing. Check it; '**' stands for any number of folders"
     if is_remote_url(path):
         return f"{path} does not exist. Check the path, and whether the credentials in storage_options may list it"
     parent, missing = os.path.split(path)

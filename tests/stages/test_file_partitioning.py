@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def test_blocks_keep_every_file_and_the_bound(
     weights = [[os.path.getsize(path) for path in task.data] for task in tasks]
     assert all(len(weight) == 1 or sum(weight) <= block for weight in weights)
     # A group is closed only when the next file does not fit.
-    assert all(sum(weight) + following[0] > block for weight, following in zip(weights, weights[1:], strict=False))
+    assert all(sum(weight) + following[0] > block for weight, following in pairwise(weights))
 
 
 def test_it_is_a_source_of_one_worker() -> None:

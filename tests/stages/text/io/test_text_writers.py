@@ -111,7 +111,7 @@ def test_modes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(NotImplementedError, match="cannot append to files; mode='ignore'"):
         JsonlWriter(str(tmp_path), mode="append")
     JsonlWriter(str(tmp_path), mode="append", append_mode_implemented=True)
-    with pytest.raises(OptionError, match="mode 'overwrit' is not known; known: .* Did you mean 'overwrite'?"):
+    with pytest.raises(OptionError, match=r"mode 'overwrit' is not known; known: .* Did you mean 'overwrite'?"):
         JsonlWriter(str(tmp_path), mode="overwrit")
 
 
@@ -227,17 +227,16 @@ def test_an_index_is_written_if_it_has_a_name(tmp_path: Path) -> None:
 
 
 def test_what_json_can_say_somehow_is_said(tmp_path: Path) -> None:
-    nat = pd.NaT
-    data = pd.DataFrame(
-        {
-            "when": [pd.Timestamp("2020-01-02 03:04:05.678901"), nat],
-            "day": [datetime.date(2020, 1, 2), None],
-            "inside": [{"n": float("nan"), "t": (1, float("inf"))}, [np.int64(3), np.array([1.5, np.nan])]],
-            "exact": [decimal.Decimal("0.10"), uuid.UUID(int=1)],
-            "big": [2**70, True],
-            "text": ["half \ud800", None],
-        }
-    ).astype({"inside": object, "exact": object, "big": object, "text": object})
+    columns = {
+        "when": [pd.Timestamp("2020-01-02 03:04:05.678901"), pd.NaT],
+        "day": [datetime.date(2020, 1, 2), None],
+        "inside": [{"n": float("nan"), "t": (1, float("inf"))}, [np.int64(3), np.array([1.5, np.nan])]],
+        "exact": [decimal.Decimal("0.10"), uuid.UUID(int=1)],
+        "big": [2**70, True],
+        "text": ["half \ud800", None],
+    }
+    data = pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
+    data["when"] = data["when"].astype("datetime64[us]")
     assert lines(JsonlWriter(str(tmp_path)).process(batch(data))) == [
         {
             "when": "2020-01-02T03:04:05.678901",
@@ -263,14 +262,14 @@ def test_what_json_can_say_somehow_is_said(tmp_path: Path) -> None:
 def test_what_json_cannot_say_is_refused_and_leaves_nothing(tmp_path: Path, value: object) -> None:
     data = pd.DataFrame({"ok": [1], "odd": pd.Series([value], dtype=object)})
     with pytest.raises(
-        DataError, match="task 0_abc_0 cannot be written as JSON: column 'odd' has a value of type .* or write Parquet"
+        DataError, match=r"task 0_abc_0 cannot be written as JSON: column 'odd' has a value of type .* or write Parquet"
     ):
         JsonlWriter(str(tmp_path)).process(batch(data))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_parquet_cannot_say_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="Conversion failed for column odd .* Make every column of one type"):
+    with pytest.raises(DataError, match=r"Conversion failed for column odd .* Make every column of one type"):
         ParquetWriter(str(tmp_path)).process(batch(pd.DataFrame({"odd": pd.Series([1, "x"], dtype=object)})))
     assert list(tmp_path.iterdir()) == []
 
