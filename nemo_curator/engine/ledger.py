@@ -15,7 +15,7 @@ class _Open:
     def __init__(self) -> None:
         self.total = 0
         self.failed = False
-        self.seen: set[str] = set()
+        self.seen: dict[str, tuple[int, bool]] = {}
 
 
 class Ledger:
@@ -24,6 +24,11 @@ class Ledger:
     Args:
         redelivers: The engine may deliver the same thing twice, also after its source was finished. Then the ids of finished
             sources are kept; otherwise memory is that of sources under way.
+
+    Attributes:
+        completed: Sources that came to their end without a failure.
+        failed: Sources that came to their end with one.
+        conflicts: Ids that came twice with different claims or outcomes. There must be none.
     """
 
     def __init__(self, *, redelivers: bool = False) -> None:
@@ -31,6 +36,7 @@ class Ledger:
         self._done: set[str] | None = set() if redelivers else None
         self.completed = 0
         self.failed = 0
+        self.conflicts: list[str] = []
 
     def see(self, task_id: str, claims: Claims, *, failed: bool = False) -> list[str]:
         """Note that a task left the pipeline; return the sources that are finished with it, none of whose tasks failed."""
@@ -43,9 +49,13 @@ class Ledger:
                 self._close(source, failed=failed, finished=finished)
                 continue
             entry = self._open.setdefault(source, _Open())
-            if task_id in entry.seen:
+            before = entry.seen.get(task_id)
+            if before is not None:
+                # The same again is a re-delivery; something else under the same id means that shares cannot be trusted.
+                if before != (share, failed):
+                    self.conflicts.append(task_id)
                 continue
-            entry.seen.add(task_id)
+            entry.seen[task_id] = (share, failed)
             entry.total += share
             entry.failed |= failed
             if is_whole(entry.total):

@@ -150,6 +150,8 @@ class Session:
         problems = self.report.imbalances()
         if self._ledger.under_way():
             problems.append(f"sources never came to an end: {', '.join(self._ledger.under_way()[:5])}")
+        if self._ledger.conflicts:
+            problems.append(f"tasks came twice with different outcomes: {', '.join(self._ledger.conflicts[:5])}")
         if problems:
             message = f"the books of pipeline {self.plan.name!r} do not balance: {'; '.join(problems)}. This is a fault of the engine"
             raise ConservationError(message)

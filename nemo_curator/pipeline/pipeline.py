@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,12 +16,14 @@ from nemo_curator.engine.hooks import Observer
 from nemo_curator.engine.ids import assign_root_task_ids
 from nemo_curator.engine.plan import ExecutionPlan
 from nemo_curator.engine.report import RunReport
-from nemo_curator.errors import OptionError
+from nemo_curator.errors import ConservationError, CuratorError, OptionError, StageFailed
 from nemo_curator.pipeline.describe import describe_pipeline
 from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.tasks import Task
 
 __all__ = ["Pipeline", "assign_root_task_ids"]
+
+_log = logging.getLogger(__name__)
 
 _PACKAGE = str(Path(__file__).parent.parent)
 
@@ -116,14 +119,29 @@ class Pipeline:
         Raises:
             CuratorError: The run could not start, or ended early. `last_report` says how far it came.
         """
+        try:
+            return self._run(executor or _default_executor(), initial_tasks, checkpoint_path, return_outputs, observers)
+        except ConservationError:
+            raise
+        except CuratorError as error:
+            # The message says what there is to say. How the engine got there helps nobody at three in the morning.
+            _log.debug("pipeline %r failed", self.name, exc_info=True)
+            cause = error.__cause__ if isinstance(error, StageFailed) else None
+            raise error.with_traceback(None) from cause
+
+    def _run(
+        self,
+        executor: object,
+        initial_tasks: Iterable[Task[Any]] | None,
+        checkpoint_path: str | None,
+        return_outputs: bool | None,
+        observers: Iterable[Observer],
+    ) -> list[Task[Any]]:
         if checkpoint_path is not None:
             message = f"pipeline {self.name!r}: this version cannot resume runs yet; leave checkpoint_path out"
             raise OptionError(message)
-        executor = executor or _default_executor()
         if not isinstance(executor, BaseExecutor):
-            message = (
-                f"pipeline {self.name!r}: executor must be a BaseExecutor such as LocalExecutor(), got {executor!r}"
-            )
+            message = f"pipeline {self.name!r}: executor must be an executor such as LocalExecutor(), got {executor!r}"
             raise TypeError(message)
         first, tasks = _peek(initial_tasks)
         plan = self._plan(executor, first)

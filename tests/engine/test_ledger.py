@@ -71,3 +71,12 @@ def test_memory_is_that_of_sources_under_way() -> None:
 def test_a_group_finishes_several_sources_at_once() -> None:
     ledger = Ledger()
     assert ledger.see("g", (("a", ONE), ("b", ONE))) == ["a", "b"]
+
+
+def test_one_task_with_two_outcomes_is_a_conflict() -> None:
+    ledger = Ledger()
+    (first, one), _ = _leaves("s", [2], random.Random(0))
+    ledger.see(first, one)
+    assert ledger.conflicts == []
+    ledger.see(first, one, failed=True)
+    assert ledger.conflicts == [first]
