@@ -126,7 +126,7 @@ class BaseStageAdapter:
 
     def __init__(self, stage: ProcessingStage[Any, Any]) -> None:
         self.stage = stage
-        self._planned = compile_plan([stage], first_task=_Anything()).stages[0]
+        self._planned = compile_plan([stage], first_task=object()).stages[0]
         self._runner = StageRunner(self._planned, RetryPolicy())
         self._worker = WorkerMetadata()
 
@@ -157,7 +157,3 @@ class BaseStageAdapter:
             if receipt.failure is not None:
                 raise receipt.failure.to_error() from receipt.failure.original()
         return [child.task for child in children]
-
-
-class _Anything:
-    """A first task of which nothing is known."""

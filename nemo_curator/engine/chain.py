@@ -40,7 +40,9 @@ def check_chain(stages: Sequence[PlannedStage], first_task: object) -> None:
     What cannot be known (a stage without type parameters, a reader that takes all columns there are) is not held against
     anybody: such tasks are checked when they come.
     """
-    stream = _Stream(kinds=(type(first_task),), maker="the run starts from")
+    # Whatever is no task stands for tasks of which nothing is known.
+    kinds = cast("Kinds", (type(first_task),) if isinstance(first_task, Task) else ())
+    stream = _Stream(kinds=kinds, maker="the run starts from")
     for planned in stages:
         takes, gives = stage_types(planned.stage)
         _check_kinds(planned, takes, stream)

@@ -121,6 +121,10 @@ class BatchAdd(Modelled):
         """Return the sum."""
         return [value + self.amount]
 
+    def process(self, task: Number) -> Number:
+        """Return what becomes of one task."""
+        return self.process_batch([task])[0]
+
     def process_batch(self, tasks: list[Number]) -> list[Any]:
         """Return as many tasks as came."""
         if self.journal is not None:
@@ -140,6 +144,10 @@ class BatchKeep(Modelled):
     def model(self, value: int) -> list[int | None]:
         """Return the number, or an empty slot."""
         return [value if value % self.divisor else None]
+
+    def process(self, task: Number) -> Number | None:
+        """Return what becomes of one task."""
+        return self.process_batch([task])[0]
 
     def process_batch(self, tasks: list[Number]) -> list[Any]:
         """Return tasks and `None`, position by position."""

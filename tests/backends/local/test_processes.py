@@ -139,7 +139,7 @@ def test_a_runtime_environment_sets_variables_in_its_own_worker() -> None:
 @pytest.mark.parametrize("mode", ["processes", "threads", "inline"])
 def test_a_runtime_environment_that_cannot_be_had_is_refused(mode: str) -> None:
     stage = Add(1).with_(runtime_env={"pip": ["left-pad"]})
-    with pytest.raises(PlanError, match="'add'.*runtime_env"):
+    with pytest.raises(PlanError, match=r"'add'.*runtime_env"):
         Pipeline("p", stages=[stage]).run(LocalExecutor(mode=mode), initial_tasks=numbers(1))
 
 

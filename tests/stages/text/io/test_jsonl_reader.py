@@ -101,6 +101,15 @@ values = st.recursive(
 columns = st.sampled_from(["a", "b", "c"])
 
 
+def canonical(value: Any) -> Any:
+    """Return a form whose equality tells true from 1 and takes NaN for NaN."""
+    if isinstance(value, dict):
+        return {key: canonical(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [canonical(child) for child in value]
+    return "nan" if value != value else (isinstance(value, bool), value)
+
+
 @given(st.lists(st.dictionaries(columns, values, max_size=3), min_size=1, max_size=12))
 def test_arrow_never_disagrees_with_python(
     tmp_path_factory: pytest.TempPathFactory, records: list[dict[str, Any]]
@@ -108,8 +117,8 @@ def test_arrow_never_disagrees_with_python(
     path = tmp_path_factory.mktemp("agree") / "a.jsonl"
     write(path, "".join(json.dumps(record) + "\n" for record in records))
     fast, slow = (read(path, read_kwargs={"engine": engine}).to_pandas() for engine in ("auto", "json"))
-    pd.testing.assert_frame_equal(fast, slow)
-    assert [repr(row) for row in fast.to_dict("records")] == [repr(row) for row in slow.to_dict("records")]
+    pd.testing.assert_frame_equal(fast, slow, check_column_type=False)
+    assert canonical(fast.to_dict("records")) == canonical(slow.to_dict("records"))
 
 
 @given(
@@ -214,7 +223,7 @@ def test_urls_are_read() -> None:
     partitioning.check_before_run()
     (task,) = partitioning.process(None)
     assert rows(reader.process(task)) == [{"a": 1}, {"a": 2}]
-    with pytest.raises(InputError, match="memory://jsonl/gone.jsonl is not there any more"):
+    with pytest.raises(InputError, match=r"memory://jsonl/gone.jsonl is not there any more"):
         read("memory://jsonl/gone.jsonl")
 
 

@@ -1,0 +1,217 @@
+"""What the writers have in common: a batch of documents in, a file out, complete or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import pickle
+import posixpath
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any
+
+from nemo_curator.errors import DataError, OptionError, OutputError, did_you_mean
+from nemo_curator.stages.base import ProcessingStage
+from nemo_curator.tasks import DocumentBatch, FileGroupTask
+from nemo_curator.utils.atomic_io import atomic_output
+from nemo_curator.utils.client_utils import is_remote_url
+from nemo_curator.utils.file_listing import local_path, resolve_url
+from nemo_curator.utils.hash_utils import get_deterministic_hash
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+__all__ = ["BaseWriter"]
+
+_log = logging.getLogger(__name__)
+
+_MODES = ("ignore", "error", "overwrite", "append")
+
+
+@dataclass
+class BaseWriter(ProcessingStage[DocumentBatch, FileGroupTask]):
+    """Write every batch as one file of a folder. A subclass writes one format, through `open_output`.
+
+    The name of a file is made from the batch's source files and task id: writing a batch again, after a crash or in another
+    run, replaces its file by the same. A file appears under its name when it is complete. Building the stage touches
+    nothing; the folder is made when the first file is written.
+
+    Attributes:
+        path: The folder, local or a URL that fsspec knows. A relative one is resolved where the stage is built.
+        file_extension: What file names end in.
+        write_kwargs: Options of the format, and ``storage_options`` for fsspec.
+        fields: Columns to write, in this order; `None` for all.
+        mode: What to do about files that are in the folder before the run.
+
+            * ``"ignore"``: leave them; a file of the same name is replaced.
+            * ``"error"``: refuse to start unless the folder is empty or does not exist.
+            * ``"overwrite"``: as ``"ignore"``, with a warning when there are any. Files of other names stay: nothing is
+              deleted, because at no moment during a run is it certain that it will end well.
+            * ``"append"``: only for subclasses that implement it.
+        append_mode_implemented: Whether the subclass implements ``"append"``.
+    """
+
+    path: str
+    file_extension: str = ""
+    write_kwargs: dict[str, Any] = field(default_factory=dict)
+    fields: list[str] | None = None
+    name: str = "writer"
+    mode: str = "ignore"
+    append_mode_implemented: bool = False
+
+    def __post_init__(self) -> None:
+        if self.mode not in _MODES:
+            message = (
+                f"stage {self.name!r}: mode {self.mode!r} is not known; "
+                f"known: {', '.join(_MODES)}.{did_you_mean(str(self.mode), _MODES)}"
+            )
+            raise OptionError(message)
+        if self.mode == "append" and not self.append_mode_implemented:
+            message = (
+                f"stage {self.name!r} cannot append to files; mode='ignore' adds files beside those that are there"
+            )
+            raise NotImplementedError(message)
+        given: object = self.fields
+        if given is not None and (not isinstance(given, (list, tuple)) or not given):
+            message = f"stage {self.name!r}: fields must be a list of column names or None for all, got {given!r}"
+            raise OptionError(message)
+        self.write_kwargs = dict(self.write_kwargs or {})
+        path = os.fspath(self.path)
+        self._folder = path.rstrip("/") if is_remote_url(path) else local_path(path)
+
+    @abstractmethod
+    def write_data(self, task: DocumentBatch, file_path: str) -> None:
+        """Write the batch to `file_path`, a path of the output's filesystem: open it with `open_output`."""
+
+    def get_file_extension(self) -> str:
+        """Return what file names end in, without a leading dot and without the suffix of a compression."""
+        return self.file_extension.lstrip(".")
+
+    def get_compression_suffix(self) -> str:
+        """Return what the compression of the whole file adds to its name, such as ``.gz``; nothing by default."""
+        return ""
+
+    def inputs(self) -> tuple[list[str], list[str]]:
+        """Return the columns that will be written, if they were named."""
+        return ["data"], list(self.fields or [])
+
+    def outputs(self) -> tuple[list[str], list[str]]:
+        """Return that tasks carry a list of paths."""
+        return ["data"], []
+
+    def validate_input(self, task: Any) -> bool:
+        """Say whether the batch has the columns to write; one without rows may have none."""
+        return (isinstance(task, DocumentBatch) and task.num_items == 0) or super().validate_input(task)
+
+    def check_before_run(self) -> None:
+        """Raise `OutputError` if the folder cannot be written, or with ``mode="error"`` if something is in it."""
+        fs, folder = self._location()
+        there = self._files_there() if fs is None else _names_in(fs, folder)
+        if self.mode == "error" and there:
+            message = (
+                f"stage {self.name!r}: {self._folder} already has {len(there)} files, {there[0]} among them. "
+                "Choose another folder, or mode='ignore' to write beside them"
+            )
+            raise OutputError(message)
+        if self.mode == "overwrite" and there:
+            _log.warning(
+                "stage %r: %s already has %d files; those that are not written again stay",
+                self.name,
+                folder,
+                len(there),
+            )
+
+    def _files_there(self) -> list[str]:
+        existing = self._folder
+        while not os.path.lexists(existing) and os.path.dirname(existing) != existing:
+            existing = os.path.dirname(existing)
+        if not os.path.isdir(existing):
+            message = f"stage {self.name!r}: cannot write to {self._folder}: {existing} is not a folder"
+            raise OutputError(message)
+        if not os.access(existing, os.W_OK | os.X_OK):
+            message = f"stage {self.name!r}: cannot write to {self._folder}: {existing} is not writable for this user"
+            raise OutputError(message)
+        names = os.listdir(existing) if existing == self._folder else []
+        return sorted(name for name in names if not name.startswith("."))
+
+    def process(self, task: DocumentBatch) -> FileGroupTask:
+        """Write the batch; the result names the file.
+
+        Raises:
+            OutputError: The file cannot be written: no space, no permission, no connection.
+            DataError: The batch has no such column, or values that the format cannot hold.
+        """
+        fs, folder = self._location()
+        target = posixpath.join(folder, self._file_name(task))
+        try:
+            if fs is None:
+                os.makedirs(folder, exist_ok=True)
+            else:
+                fs.makedirs(folder, exist_ok=True)
+            self.write_data(task, target)
+        except OutputError:
+            raise
+        except OSError as error:
+            message = (
+                f"stage {self.name!r}: cannot write {target}: {error.strerror or error}. "
+                "No part of it was left; files written before are complete"
+            )
+            raise OutputError(message) from error
+        published = target if fs is None else fs.unstrip_protocol(target)
+        return FileGroupTask(
+            dataset_name=task.dataset_name, data=[published], _metadata={"format": self.get_file_extension()}
+        )
+
+    def open_output(self, file_path: str) -> AbstractContextManager[IO[bytes]]:
+        """Return a context manager that opens the file for writing; it appears, complete, when the block ends well."""
+        fs, _ = self._location()
+        return atomic_output(file_path, fs=fs)
+
+    def select_fields(self, task: DocumentBatch) -> Any:
+        """Return the payload with the columns of `fields`.
+
+        Raises:
+            DataError: It has rows but not all of these columns, or two columns of the same name.
+        """
+        data: Any = task.data
+        there = task.get_columns()
+        repeated = sorted(name for name, count in Counter(there).items() if count > 1)
+        if repeated:
+            message = f"stage {self.name!r}: task {task.task_id or task.dataset_name} has several columns named {', '.join(repeated)}"
+            raise DataError(message)
+        if self.fields is None:
+            return data
+        missing = [name for name in self.fields if name not in there]
+        if missing and task.num_items:
+            message = (
+                f"stage {self.name!r}: task {task.task_id or task.dataset_name} has no column {', '.join(map(repr, missing))}; "
+                f"it has: {', '.join(there) or 'none'}"
+            )
+            raise DataError(message)
+        present = [name for name in self.fields if name in there]
+        return data[present] if hasattr(data, "iloc") else data.select(present)
+
+    def _location(self) -> tuple[AbstractFileSystem | None, str]:
+        """Return filesystem (`None`: the local disk) and folder on it; fsspec keeps its filesystems, so asking is cheap."""
+        if not is_remote_url(self._folder):
+            return None, self._folder
+        return resolve_url(self._folder, self.write_kwargs.get("storage_options"))
+
+    def _file_name(self, task: DocumentBatch) -> str:
+        sources = [str(path) for path in task._metadata.get("source_files") or []]
+        # Without an engine tasks have no ids; the content keeps two such batches from sharing a name.
+        seed = task.task_id or ("" if sources else hashlib.sha256(pickle.dumps(task.data)).hexdigest())
+        extension = self.get_file_extension()
+        suffix = self.get_compression_suffix()
+        return f"{get_deterministic_hash(sources, seed)}.{extension}{'' if extension.endswith(suffix) else suffix}"
+
+
+def _names_in(fs: Any, folder: str) -> list[str]:
+    names: Iterator[str] = (
+        posixpath.basename(str(name)) for name in (fs.ls(folder, detail=False) if fs.isdir(folder) else [])
+    )
+    return sorted(name for name in names if not name.startswith("."))

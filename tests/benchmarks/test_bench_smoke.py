@@ -1,0 +1,40 @@
+"""The benchmarks run from their command line. No time is asserted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_two_entries_print_ratios_and_write_every_run(tmp_path: Path) -> None:
+    told = tmp_path / "told.json"
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks",
+        "import_time",
+        "hello",
+        "--tiny",
+        "--repeats",
+        "1",
+        "--markdown",
+        "--json",
+        str(told),
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
+
+    assert done.returncode == 0, done.stderr
+    assert "| reference |" in done.stdout
+    entries = json.loads(told.read_text())["entries"]
+    assert set(entries) == {"import_time", "hello"}
+    for entry in entries.values():
+        for case in entry["cases"]:
+            assert case["ratios"][case["reference"]]["median"] == 1
+            assert all(len(runs) == 1 for runs in case["runs"].values())
+            for name, ratio in case["ratios"].items():
+                assert f"| {name} |" in done.stdout
+                assert ratio["low"] <= ratio["median"] <= ratio["high"]
