@@ -41,8 +41,7 @@ def check_chain(stages: Sequence[PlannedStage], first_task: object) -> None:
     anybody: such tasks are checked when they come.
     """
     # Whatever is no task stands for tasks of which nothing is known.
-    kinds = cast("Kinds", (type(first_task),) if isinstance(first_task, Task) else ())
-    stream = _Stream(kinds=kinds, maker="the run starts from")
+    stream = _Stream(kinds=_kinds(type(first_task)), maker="the run starts from")
     for planned in stages:
         takes, gives = stage_types(planned.stage)
         _check_kinds(planned, takes, stream)

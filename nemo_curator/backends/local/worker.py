@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
+import gc
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from nemo_curator.engine.options import RunOptions
 __all__ = ["Hello", "main"]
 
 _PR_SET_PDEATHSIG = 1
+_COLLECT_AFTER = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,10 @@ class Hello:
 def main(fd: int) -> None:
     """Serve the driver at the other end of the socket `fd`; never returns."""
     faulthandler.enable()
+    # Tasks are many small objects that die young. Looking at all that was imported every few hundred of them costs a fifth
+    # of the time of a pipeline of small tasks.
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, 20, 20)
     channel = Channel(socket.socket(fileno=fd))
     hello: Hello = channel.receive()
     _die_with(hello.driver)
