@@ -91,7 +91,8 @@ def drive(session: Session, pool: WorkerPool, capacity: Capacity) -> None:
 
 
 def _frames(session: Session, packer: Packer) -> Iterator[Frame]:
-    for part in cut_frames(session.seeds()):
+    # What a run does to its tasks, it does to its own.
+    for part in cut_frames(session.seeds(deep=not packer.copies)):
         yield packer.pack(part)
 
 

@@ -55,7 +55,13 @@ class Slice:
 
 
 class Packer(Protocol):
-    """Makes frames and reads them back. A backend brings the one that suits how it moves bytes."""
+    """Makes frames and reads them back. A backend brings the one that suits how it moves bytes.
+
+    Attributes:
+        copies: What is unpacked are other objects than what was packed.
+    """
+
+    copies: bool
 
     def pack(self, envelopes: Sequence[Envelope]) -> Frame:
         """Return a frame of these envelopes. Raises whatever pickling raises."""
@@ -68,6 +74,8 @@ class Packer(Protocol):
 
 class ReferencePacker:
     """Moves envelopes by reference, between threads."""
+
+    copies = False
 
     def pack(self, envelopes: Sequence[Envelope]) -> Frame:
         """Return a frame that holds the very objects."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -85,13 +86,18 @@ class Session:
             data = self._shipped[segment.index] = ship(segment)
         return data
 
-    def seeds(self) -> Iterator[Envelope]:
-        """Yield the tasks that the run starts from. Each is counted when it is taken."""
+    def seeds(self, *, deep: bool) -> Iterator[Envelope]:
+        """Yield copies of the tasks that the run starts from. Each is counted when it is taken.
+
+        Args:
+            deep: Copy payloads too. Not needed where tasks are pickled on their way to a worker.
+        """
         tasks = [EmptyTask()] if self._initial is None else self._initial
         for identity, task in root_ids(tasks):
-            task.task_id = identity
+            own = copy.deepcopy(task) if deep else copy.copy(task)
+            own.task_id = identity
             self.report.tasks_fed += 1
-            yield Envelope(identity, task)
+            yield Envelope(identity, own)
 
     # During
 

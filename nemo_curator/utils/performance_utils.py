@@ -6,10 +6,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from nemo_curator.stages.base import ProcessingStage
+from typing import Any, Protocol
 
 __all__ = ["StagePerfStats", "StageTimer"]
 
@@ -90,13 +87,19 @@ class StagePerfStats:
         return [*own.items(), *((f"custom.{name}", value) for name, value in custom.items())]
 
 
+class _Named(Protocol):
+    """Anything with a name, such as a stage."""
+
+    name: str
+
+
 class StageTimer:
     """Measures the calls of one stage in one worker.
 
     Not used by the engine, which measures in its runner; kept for code that drives a stage itself.
     """
 
-    def __init__(self, stage: ProcessingStage[Any, Any]) -> None:
+    def __init__(self, stage: _Named) -> None:
         self._stage_name = str(stage.name)
         self._last_end: float | None = None
         self._idle = 0.0

@@ -81,6 +81,8 @@ class ProcessPacker:
             out by itself.
     """
 
+    copies = True
+
     def __init__(self, *, by_value: bool) -> None:
         self._by_value = by_value
 

@@ -97,6 +97,23 @@ def something_that_is_no_task_fails_it(backend: BackendUnderTest) -> None:
 
 
 @CASES
+def something_that_is_no_task_in_a_batch_fails_alone(backend: BackendUnderTest) -> None:
+    script = {1: "wrong", 3: "fail"}
+    result = backend.run(Scripted(script, batch_size=4), Add(0), tasks=numbers(8), on_error="quarantine")
+    assert result.values == [0, 2, 4, 5, 6, 7]
+    assert result.report.stage("scripted").tasks_failed == 2
+    assert result.report.imbalances() == []
+
+
+@CASES
+def a_task_that_cannot_count_its_items_fails(backend: BackendUnderTest) -> None:
+    result = backend.run(Uncountable(), Add(0), tasks=numbers(4), on_error="quarantine")
+    assert result.values == [0, 2, 3]
+    assert "no items here" in result.report.failures[0].cause
+    assert result.report.imbalances() == []
+
+
+@CASES
 def sys_exit_fails_the_task_not_the_worker(backend: BackendUnderTest) -> None:
     result = backend.run(Scripted({1: "exit"}), tasks=numbers(3), on_error="quarantine")
     assert result.values == [0, 2]
@@ -232,3 +249,23 @@ class Deep(ProcessingStage[Number, Number]):
     def process(self, task: Number) -> Number:
         """Call itself."""
         return self.process(task)
+
+
+class Sphinx(Number):
+    """A number that cannot count its items."""
+
+    @property
+    def num_items(self) -> int:
+        """Raise."""
+        message = "no items here"
+        raise RuntimeError(message)
+
+
+class Uncountable(ProcessingStage[Number, Number]):
+    """Makes a sphinx of 1, as the second of two children."""
+
+    name = "uncountable"
+
+    def process(self, task: Number) -> list[Number]:
+        """Return one child, of 1 two."""
+        return [Number("n", 1), Sphinx("n", 1)] if task.data == 1 else [Number("n", task.data)]

@@ -103,6 +103,13 @@ def the_users_stages_are_not_touched(backend: BackendUnderTest) -> None:
 
 
 @CASES
+def the_users_tasks_are_not_touched(backend: BackendUnderTest) -> None:
+    tasks = numbers(3)
+    assert backend.run(Add(5), tasks=tasks).values == [5, 6, 7]
+    assert [(task.data, task.task_id, task._stage_perf) for task in tasks] == [(0, "", []), (1, "", []), (2, "", [])]
+
+
+@CASES
 def a_pipeline_can_be_run_twice(backend: BackendUnderTest) -> None:
     pipeline = backend.pipeline(Count(4), Add(1))
     first = pipeline.run(backend.make())

@@ -1,0 +1,120 @@
+"""From what user code returned to envelopes: ids, claims, metadata and records of children."""
+
+# Metadata and records of a task are the engine's to write; their names are part of the public contract.
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nemo_curator.engine.claims import ONE, Claims, Split, merge
+from nemo_curator.engine.envelope import Envelope
+from nemo_curator.engine.ids import Slots, child_id, group_id
+from nemo_curator.engine.outputs import Live, adopt, agreed_metadata
+from nemo_curator.engine.tally import Tally
+from nemo_curator.tasks import FailedTask, Task
+from nemo_curator.utils.performance_utils import StagePerfStats
+
+__all__ = ["Family", "child_of", "children_of", "count_items", "family_of", "group_of", "only_child_of"]
+
+
+@dataclass(slots=True)
+class Family:
+    """What the children of one task, or of a group, have in common.
+
+    Attributes:
+        id: Under which they are numbered.
+        parent: The task that they were made of; `None` for a group.
+        inherited: Metadata that they get where they set none themselves.
+        earlier: Records of the stages before.
+        slots: Names their slots.
+        split: Divides the claims among them.
+        starts_sources: Every child is a source of its own.
+    """
+
+    id: str
+    parent: Task[Any] | None
+    inherited: dict[str, Any]
+    earlier: list[StagePerfStats]
+    slots: Slots
+    split: Split
+    starts_sources: bool
+
+
+def family_of(parent: Envelope, *, is_source: bool) -> Family:
+    """Return the family of one task, as it is before its children are made: it may be one of them, changed in place."""
+    return Family(
+        id=parent.id,
+        parent=parent.task,
+        inherited=dict(parent.task._metadata),
+        earlier=list(parent.task._stage_perf),
+        slots=Slots(by_content=is_source),
+        split=Split(parent.claims),
+        starts_sources=is_source,
+    )
+
+
+def group_of(batch: Sequence[Envelope], *, is_source: bool) -> Family:
+    """Return the family of a batch whose outputs belong to all of its members."""
+    return Family(
+        id=group_id(envelope.id for envelope in batch),
+        parent=None,
+        inherited=agreed_metadata([envelope.task for envelope in batch]),
+        earlier=[record for envelope in batch for record in envelope.task._stage_perf],
+        slots=Slots(by_content=is_source),
+        split=Split(merge([envelope.claims for envelope in batch])),
+        starts_sources=is_source,
+    )
+
+
+def only_child_of(parent: Envelope, child: Task[Any], stats: StagePerfStats, *, is_source: bool) -> Envelope:
+    """Return the envelope of a task's one child. By far the most frequent case, so it takes the short way."""
+    task = parent.task
+    content = child.get_deterministic_id() if is_source else None
+    identity = f"{parent.id}_{0 if content is None else content}"
+    claims = ((identity, ONE),) if is_source else parent.claims
+    if child is task and child.task_id == parent.id:
+        child.task_id = identity
+        child._stage_perf.append(stats)
+    else:
+        earlier = task._stage_perf
+        child = adopt(child, identity, parent.id, task, task._metadata)
+        child._stage_perf = [*earlier, stats]
+    if claims:
+        child._source_id = claims[0][0]
+    return Envelope(identity, child, claims)
+
+
+def children_of(family: Family, live: Sequence[Live], stats: StagePerfStats, tally: Tally) -> list[Envelope]:
+    """Return the envelopes of all children; those that the stage marked as failed get a receipt instead."""
+    last = len(live) - 1
+    made = (child_of(family, child, stats, tally, last=position == last) for position, child in enumerate(live))
+    return [envelope for envelope in made if envelope is not None]
+
+
+def child_of(family: Family, live: Live, stats: StagePerfStats, tally: Tally, *, last: bool) -> Envelope | None:
+    """Return the envelope of the next child; nothing for one that the stage marked as failed."""
+    slot, child = live
+    identity = child_id(family.id, family.slots.name(child, slot))
+    claims: Claims = family.split.rest() if last else family.split.take()
+    if family.starts_sources:
+        claims = ((identity, ONE),)
+    if isinstance(child, FailedTask):
+        tally.counts.children_failed += 1
+        tally.fail_on_purpose(identity, claims, child)
+        return None
+    task = adopt(child, identity, family.id, family.parent, family.inherited)
+    task._stage_perf = [*family.earlier, stats]
+    if family.parent is None:
+        # The records of a group's members travel with its first output; once is enough for every sum.
+        family.earlier = []
+    if claims:
+        task._source_id = claims[0][0]
+    return Envelope(identity, task, claims)
+
+
+def count_items(envelopes: Iterable[Envelope]) -> int:
+    """Return the items in some tasks. Raises what a task type's `num_items` raises."""
+    return sum([envelope.task.num_items for envelope in envelopes])
