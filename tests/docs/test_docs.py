@@ -112,3 +112,12 @@ def test_modules_and_files_that_are_named_exist() -> None:
             if "<" not in name and not any((root / name).exists() for root in roots):
                 missing.append(f"{page.name}: {name}")
     assert missing == []
+
+
+def test_functions_and_classes_that_are_named_exist() -> None:
+    source = "\n".join(path.read_text() for path in (ROOT / "nemo_curator").rglob("*.py"))
+    known = set(re.findall(r"(?:def|class) (\w+)", source)) | set(re.findall(r"^    (\w+):", source, re.MULTILINE))
+    text = "\n".join((ROOT / "docs" / name).read_text() for name in ("architecture.md", "glossary.md"))
+    named = re.findall(r"`((?:[A-Z]\w+\.)?\w*[a-z]\w*)(?:\(.*?\))?`", text)
+    words = {word for name in named for word in name.split(".") if "_" in word or word[0].isupper()}
+    assert words - known - {"nemo_curator", "on_error", "memfd_create"} == set()
