@@ -126,6 +126,7 @@ def _resolve(index: int, name: str, stage: AnyStage, place: str, *, is_source: b
         topology=stage.topology,
         cpus=float(stage.resources.cpus),
         num_workers=_fixed_workers(name, stage, place),
+        num_workers_per_node=_workers_per_node(name, stage, place),
         shape=_shape(name, stage, place),
         declared_at=place,
     )
@@ -137,6 +138,14 @@ def _fixed_workers(name: str, stage: AnyStage, place: str) -> int | None:
         message = (
             f"stage {name!r} (added at {place}): num_workers() must be a whole number from 1, or None; got {count!r}"
         )
+        raise PlanError(message)
+    return count
+
+
+def _workers_per_node(name: str, stage: AnyStage, place: str) -> float | None:
+    count = stage.num_workers_per_node()
+    if count is not None and not (isinstance(count, (int, float)) and 0 < count < math.inf):  # pyright: ignore[reportUnnecessaryIsInstance] - user input
+        message = f"stage {name!r} (added at {place}): num_workers_per_node() must be a number above 0, or None; got {count!r}"
         raise PlanError(message)
     return count
 

@@ -20,7 +20,12 @@ def explain_plan(plan: ExecutionPlan, backend: str) -> str:
 
 
 def _explain_segment(segment: Segment) -> list[str]:
-    workers = "any number of workers" if segment.num_workers is None else f"at most {segment.num_workers} workers"
+    first = segment.stages[0]
+    workers = "any number of workers"
+    if first.num_workers is not None:
+        workers = f"at most {first.num_workers} worker{'s' * (first.num_workers > 1)}"
+    if first.num_workers_per_node is not None:
+        workers = f"at most {first.num_workers_per_node:g} workers a node"
     lines = [f"Segment {segment.index + 1}: {segment.cpus:g} CPUs, {segment.shape}, {workers}"]
     if segment.starts_because:
         lines.append(f"  not fused with the one before: {segment.starts_because}")

@@ -11,9 +11,9 @@ from types import TracebackType
 from nemo_curator.engine.pickling import dumps_by_value
 from nemo_curator.errors import StageFailed
 
-__all__ = ["Failure", "user_traceback"]
+__all__ = ["Failure", "one_line", "user_traceback"]
 
-_ENGINE = str(Path(__file__).parent)
+_OURS = tuple(str(Path(__file__).parents[1] / layer) for layer in ("engine", "backends"))
 _MAX_LINES = 30
 
 
@@ -50,7 +50,7 @@ class Failure:
             stage=stage,
             declared_at=declared_at,
             attempts=attempts,
-            cause=_one_line(error),
+            cause=one_line(error),
             frame=frame,
             details=details,
             pickled=_pickle(error),
@@ -80,7 +80,7 @@ class Failure:
 
 def user_traceback(error: BaseException) -> tuple[str, str]:
     """Return the user's innermost frame, and the traceback without the engine's frames."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_ENGINE)]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_OURS)]
     inner = f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
     lines = [*traceback.format_list(frames), *traceback.format_exception_only(error)]
     if cause := error.__cause__:
@@ -92,7 +92,8 @@ def user_traceback(error: BaseException) -> tuple[str, str]:
     return inner, "\n".join(text)
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """Return type and message of an error in one line, whatever its message is like."""
     try:
         said = str(error)
     except Exception:  # an exception whose __str__ fails is still an exception

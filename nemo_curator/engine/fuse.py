@@ -36,6 +36,6 @@ def why_apart(before: PlannedStage, after: PlannedStage) -> str:
         return f"{after.name!r} is called with exactly {after.batch_size} tasks, which are collected over all workers"
     if before.shape != after.shape:
         return f"{after.name!r} needs another kind of worker ({after.shape} instead of {before.shape})"
-    if before.num_workers != after.num_workers:
+    if (before.num_workers, before.num_workers_per_node) != (after.num_workers, after.num_workers_per_node):
         return f"{before.name!r} and {after.name!r} fix different numbers of workers"
     return ""

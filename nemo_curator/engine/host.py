@@ -199,7 +199,8 @@ class WorkerHost:
                 RetryPolicy.of(options),
                 self._metadata,
                 piece_seconds=options.bundle_seconds,
-                piece_bytes=options.bundle_bytes,
+                # A piece crosses whole, so it must be small beside what may wait.
+                piece_bytes=min(options.bundle_bytes, max(options.edge_bytes // 4, 1)),
                 ordered=options.preserve_order,
             )
             self._segments[command.segment] = runner

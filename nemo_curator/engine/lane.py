@@ -49,18 +49,21 @@ class Lane:
         options: The run's options.
         workers: Workers that the run may have; more bundles than a few for each are not started ahead of an unfinished one
             when order is kept.
+        nodes: Machines that the workers are on.
     """
 
-    def __init__(self, segment: Segment, options: RunOptions, workers: int) -> None:
+    def __init__(self, segment: Segment, options: RunOptions, workers: int, nodes: int = 1) -> None:
         self.segment = segment
         self.edge = Edge(batch_size=segment.batch_size, barrier=segment.is_barrier)
-        self.max_hosts = min(segment.num_workers or workers, workers)
+        self.max_hosts = min(segment.worker_limit(nodes) or workers, workers)
         self.hosts = 0
         self.opening = 0
+        self.setup_deaths = 0
         self.node_ready = False
         self.node_preparing = False
         self.active = 0
         self._options = options
+        self._bundle_bytes = min(options.bundle_bytes, max(options.edge_bytes // 4, 1))
         self._window = 4 * workers
         self._want = segment.batch_size
         self._seconds_per_task: float | None = None
@@ -98,7 +101,7 @@ class Lane:
             return self._again.popleft()
         # Near the end of what waits, a fair share for everybody beats a long bundle for one.
         fair = -(-self.edge.count // self.max_hosts)
-        bundle = tuple(self.edge.take(min(self._want, max(fair, 1)), self._options.bundle_bytes))
+        bundle = tuple(self.edge.take(min(self._want, max(fair, 1)), self._bundle_bytes))
         job = Job(bundle, self._next_order)
         self._next_order += 1
         return job

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 from nemo_curator.errors import OptionError, did_you_mean
 
 __all__ = ["Options", "RunOptions"]
 
 OnError = Literal["fail", "quarantine"]
+
+_WORDS = {bool: "True or False", int: "a whole number", float: "a number", str: "text", type(None): "None"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,12 @@ class Options:
         except OptionError as error:
             message = f"{where}: {error}"
             raise OptionError(message) from None
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for name in self.names():
+            wanted = hints[name]
+            self._require(name, holds=_fits(getattr(self, name), wanted), wanted=_in_words(wanted))
 
     def _require(self, name: str, *, holds: bool, wanted: str) -> None:
         if not holds:
@@ -90,8 +100,32 @@ class RunOptions(Options):
     max_worker_deaths: int = 2
 
     def __post_init__(self) -> None:
-        self._require("on_error", holds=self.on_error in get_args(OnError), wanted="'fail' or 'quarantine'")
+        Options.__post_init__(self)
         self._require_positive("max_attempts", "transient_attempts", "bundle_seconds", "bundle_bytes", "edge_bytes")
         self._require_positive("teardown_timeout_s")
         limit = self.max_failures
         self._require("max_failures", holds=limit is None or limit >= 0, wanted="a number from 0, or None")
+        self._require("max_worker_deaths", holds=self.max_worker_deaths >= 0, wanted="a number from 0")
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Say whether a value is of a type that options have."""
+    origin = get_origin(hint)
+    if origin is Literal:
+        return value in get_args(hint)
+    if origin in (Union, types.UnionType):
+        return any(_fits(value, part) for part in get_args(hint))
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _in_words(hint: Any) -> str:
+    origin = get_origin(hint)
+    if origin is Literal:
+        return "one of " + ", ".join(repr(choice) for choice in get_args(hint))
+    if origin in (Union, types.UnionType):
+        return ", or ".join(_in_words(part) for part in get_args(hint))
+    return _WORDS.get(hint, str(hint))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,7 @@ class PlannedStage:
         topology: Whether it sees its stream in batches or all at once.
         cpus: CPUs of one worker.
         num_workers: Workers that may host it; `None` for as many as help.
+        num_workers_per_node: The same per node; at most one of the two is given.
         shape: What a worker needs in order to host it.
         declared_at: ``file:line`` where it was added to the pipeline.
     """
@@ -62,6 +64,7 @@ class PlannedStage:
     topology: Topology
     cpus: float
     num_workers: int | None
+    num_workers_per_node: float | None
     shape: WorkerShape
     declared_at: str
 
@@ -105,10 +108,10 @@ class Segment:
         """What a worker needs in order to host it."""
         return self.stages[0].shape
 
-    @property
-    def num_workers(self) -> int | None:
-        """Workers that may host it; `None` for as many as help."""
-        return self.stages[0].num_workers
+    def worker_limit(self, nodes: int) -> int | None:
+        """Return how many workers may host it on so many nodes; `None` for as many as help."""
+        per_node = self.stages[0].num_workers_per_node
+        return self.stages[0].num_workers if per_node is None else max(1, math.ceil(per_node * nodes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

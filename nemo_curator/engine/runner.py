@@ -11,13 +11,15 @@ from typing import Any
 
 from nemo_curator.engine.children import child_of, children_of, count_items, family_of, group_of, only_child_of
 from nemo_curator.engine.envelope import Envelope, Receipt
+from nemo_curator.engine.failure import one_line, user_traceback
 from nemo_curator.engine.metrics import StageCounts
 from nemo_curator.engine.outputs import as_children, as_results, is_plain, live_children, one_ahead, why_none
 from nemo_curator.engine.packing import FRAME_BYTES, FRAME_COUNT, task_nbytes
 from nemo_curator.engine.plan import PlannedStage
 from nemo_curator.engine.retry import Retry, RetryPolicy
+from nemo_curator.engine.snapshot import remember, restore
 from nemo_curator.engine.tally import Tally
-from nemo_curator.errors import DataError
+from nemo_curator.errors import DataError, SetupFailed, TransientError
 from nemo_curator.stages.base import ProcessingStage, Topology
 from nemo_curator.stages.worker_info import NodeInfo, WorkerMetadata
 from nemo_curator.tasks import FailedTask
@@ -68,20 +70,42 @@ class StageRunner:
         self._sleep = sleep
         self._batched = self._stage.supports_batch_processing() or planned.topology is Topology.BARRIER
         self._checks = _wants_checks(self._stage)
-        self._call_prefix = f"{worker_id}.{planned.index}."
+        self._call_prefix = f"{worker_id}.{planned.index}"
         self._calls = 0
         self._last_end: float | None = None
         self._entered = False
         self._tally = Tally(planned)
 
     def open(self, worker: WorkerMetadata, node: NodeInfo | None = None) -> None:
-        """Call `setup`; before it `setup_on_node` if `node` is given, which is so for the node's first worker."""
+        """Call `setup`; before it `setup_on_node` if `node` is given, which is so for the node's first worker.
+
+        Raises:
+            SetupFailed: One of them raised. What was entered is torn down by `close`.
+        """
         start = time.perf_counter()
         if node is not None:
-            self._stage.setup_on_node(node, worker)
+            self._prepare("setup_on_node", self._stage.setup_on_node, node, worker)
         self._entered = True
-        self._stage.setup(worker)
+        self._prepare("setup", self._stage.setup, worker)
         self._tally.counts.setup_seconds += time.perf_counter() - start
+
+    def _prepare(self, step: str, method: Callable[..., None], *arguments: object) -> None:
+        """Call a step of the life-cycle, again where it raises `TransientError`."""
+        attempt = 1
+        while True:
+            try:
+                method(*arguments)
+            except _USER_ERRORS as error:
+                patience = self._retry.decide(error, attempt) if isinstance(error, TransientError) else None
+                if not isinstance(patience, Retry):
+                    frame, details = user_traceback(error)
+                    cause = f"{one_line(error)}{f', raised at {frame}' if frame else ''}"
+                    planned = self._planned
+                    raise SetupFailed(planned.name, planned.declared_at, step, cause, details) from error
+                self._sleep(patience.after_s)
+                attempt += 1
+            else:
+                return
 
     def close(self) -> None:
         """Call `teardown` if `setup` was entered. Raises what it raises."""
@@ -116,7 +140,7 @@ class StageRunner:
             if self._checks and not self._valid([envelope]):
                 continue
             try:
-                result, stats = self._call(process, envelope.task, envelope.task.num_items, envelope.task.data)
+                result, stats = self._call(process, envelope.task, [envelope], envelope.task.data)
                 if is_plain(result):
                     items = result.num_items
                     child = only_child_of(envelope, result, stats, is_source=is_source)
@@ -205,9 +229,7 @@ class StageRunner:
             return []
         tasks = [envelope.task for envelope in batch]
         try:
-            result, stats = self._call(
-                self._stage.process_batch, tasks, count_items(batch), [task.data for task in tasks]
-            )
+            result, stats = self._call(self._stage.process_batch, tasks, batch, [task.data for task in tasks])
         except _GaveUpError as gave_up:
             return self._find_the_guilty(batch, gave_up.error, gave_up.attempts)
         except _USER_ERRORS as error:
@@ -259,15 +281,19 @@ class StageRunner:
     # Calls
 
     def _call(
-        self, function: Callable[[Any], object], argument: object, items: int, payload: object
+        self, function: Callable[[Any], object], argument: object, members: list[Envelope], payload: object
     ) -> tuple[object, StagePerfStats]:
         """Call user code, again if the policy says so; return what it returned and the call's record.
+
+        Whatever a failed attempt did to the tasks is undone, see `engine.snapshot`.
 
         Raises:
             _GaveUpError: Every attempt failed.
         """
         counts = self._tally.counts
+        items = count_items(members)
         nbytes = estimate_nbytes(payload)
+        before = [remember(envelope.task) for envelope in members]
         attempt = 1
         while True:
             start = time.perf_counter()
@@ -276,6 +302,8 @@ class StageRunner:
             except _USER_ERRORS as error:
                 counts.seconds += time.perf_counter() - start
                 self._take_notes(None)
+                for envelope, was in zip(members, before, strict=True):
+                    restore(envelope.task, was)
                 decision = self._retry.decide(error, attempt)
                 if not isinstance(decision, Retry):
                     raise _GaveUpError(error, attempt) from error
@@ -297,7 +325,7 @@ class StageRunner:
             self._planned.name,
             num_items_processed=items,
             input_data_size_mb=nbytes / _MIB,
-            call_id=f"{self._call_prefix}{self._calls}",
+            call_id=(self._call_prefix, self._calls),
         )
 
     def _measure(self, stats: StagePerfStats, start: float) -> None:

@@ -34,11 +34,13 @@ class Capacity:
         workers: Workers that may be busy at a time.
         cpus: CPUs that busy workers may take together.
         gpus: GPUs, likewise.
+        nodes: Machines that all this is on.
     """
 
     workers: int
     cpus: float
     gpus: float = 0.0
+    nodes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +119,12 @@ class Scheduler:
     def __init__(self, segments: Sequence[Segment], capacity: Capacity, options: RunOptions) -> None:
         self._capacity = capacity
         self._options = options
-        self._lanes = [Lane(segment, options, capacity.workers) for segment in segments]
+        self._lanes = [Lane(segment, options, capacity.workers, capacity.nodes) for segment in segments]
         self._roster = Roster()
         self._jobs: dict[int, tuple[Lane, Job, int]] = {}
         self._numbers = iter(range(1 << 62))
         self._outputs: list[Frame] = []
+        self._stillborn = 0
 
     # What the driver gives and asks
 
@@ -219,6 +222,9 @@ class Scheduler:
         worker = self._roster.remove(event.worker)
         if worker is None:
             return
+        if not worker.started:
+            self._stillborn += 1
+            self._bear(self._stillborn, f"a worker {event.how} before it could take a command")
         for index in worker.hosts:
             self._lanes[index].hosts -= 1
         if worker.busy_with is not None and worker.busy_with.index not in worker.hosts:
@@ -226,15 +232,22 @@ class Scheduler:
             lane.hosts -= 1
             lane.opening -= 1
             lane.node_preparing = False
+            lane.setup_deaths += 1
+            self._bear(lane.setup_deaths, f"a worker {event.how} while it set up segment {lane.segment.name!r}")
         for run in [run for run, (_, _, number) in self._jobs.items() if number == event.worker]:
             lane, job, _ = self._jobs.pop(run)
-            if not job.untouched or job.deaths >= self._options.max_worker_deaths:
-                message = (
-                    f"a worker {event.how} while it ran {job.count} tasks through segment {lane.segment.name!r} "
-                    f"(attempt {job.deaths + 1}); look for a crash in native code or too little memory in these stages"
-                )
-                raise WorkerLost(message)
             lane.give_back(job)
+            doing = f"a worker {event.how} while it ran {job.count} tasks through segment {lane.segment.name!r}"
+            self._bear(job.deaths if job.untouched else self._options.max_worker_deaths + 1, doing, attempt=job.deaths)
+
+    def _bear(self, deaths: int, what: str, attempt: int | None = None) -> None:
+        """Raise `WorkerLost` if this was one death too many."""
+        if deaths > self._options.max_worker_deaths:
+            message = (
+                f"{what} (attempt {attempt or deaths}); look for a crash in native code or too little memory there, "
+                "and at what the worker wrote to standard error"
+            )
+            raise WorkerLost(message)
 
     def _spread_ends(self) -> None:
         for lane, following in zip(self._lanes, self._lanes[1:], strict=False):

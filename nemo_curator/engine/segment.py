@@ -6,14 +6,12 @@ import time
 from collections.abc import Iterator, Sequence
 
 from nemo_curator.engine.envelope import Envelope, Receipt
-from nemo_curator.engine.failure import user_traceback
 from nemo_curator.engine.ids import path_order
 from nemo_curator.engine.metrics import StageCounts
 from nemo_curator.engine.packing import task_nbytes
 from nemo_curator.engine.plan import PlannedStage, Segment
 from nemo_curator.engine.retry import RetryPolicy
 from nemo_curator.engine.runner import StageRunner
-from nemo_curator.errors import SetupFailed
 from nemo_curator.stages.worker_info import NodeInfo, WorkerMetadata
 
 __all__ = ["SegmentRunner"]
@@ -63,11 +61,8 @@ class SegmentRunner:
         Raises:
             SetupFailed: A stage could not be set up. Those that were entered are torn down by `close`.
         """
-        for stage, runner in zip(self._segment.stages, self._runners, strict=True):
-            try:
-                runner.open(self._worker, node)
-            except (Exception, SystemExit) as error:
-                raise _setup_failed(stage, error) from error
+        for runner in self._runners:
+            runner.open(self._worker, node)
 
     def close(self) -> list[str]:
         """Tear every stage down, in order; return what went wrong, a line each. It never raises."""
@@ -128,9 +123,3 @@ class SegmentRunner:
                     part = made
             if part:
                 yield part
-
-
-def _setup_failed(stage: PlannedStage, error: BaseException) -> SetupFailed:
-    frame, details = user_traceback(error)
-    cause = f"{type(error).__name__}: {error}" + (f", raised at {frame}" if frame else "")
-    return SetupFailed(stage.name, stage.declared_at, "setup", cause, details)

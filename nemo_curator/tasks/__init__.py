@@ -7,7 +7,6 @@ from nemo_curator.tasks.file_group import FileGroupTask
 from nemo_curator.tasks.image import ImageBatch, ImageObject
 from nemo_curator.tasks.lance import LanceReadTask
 from nemo_curator.tasks.sentinels import EmptyTask, FailedTask, NoneTask, SentinelTask
-from nemo_curator.tasks.video import VideoTask
 
 __all__ = [
     "AudioTask",
@@ -21,5 +20,4 @@ __all__ = [
     "NoneTask",
     "SentinelTask",
     "Task",
-    "VideoTask",
 ]

@@ -83,7 +83,7 @@ def _by_pipeline(tasks: object) -> dict[str, list[Task[Any]]]:
 
 
 def _collect(tasks: Iterable[Task[Any]]) -> dict[str, dict[str, list[float]]]:
-    seen: set[str | int] = set()
+    seen: set[tuple[str, int] | int] = set()
     found: dict[str, dict[str, list[float]]] = {}
     for task in tasks:
         for stats in task._stage_perf:

@@ -22,7 +22,7 @@ class StagePerfStats:
         input_data_size_mb: Size of the input's payload in MiB, estimated without copying.
         num_items_processed: Items (documents, images, ...) in the input.
         custom_metrics: What the stage logged itself, by name.
-        call_id: Identifies the call, so that records which travelled in several tasks are counted once. Empty for records
+        call_id: Identifies the call, so that records which travelled in several tasks are counted once. `None` for records
             made by hand.
     """
 
@@ -32,7 +32,7 @@ class StagePerfStats:
     input_data_size_mb: float = 0.0
     num_items_processed: int = 0
     custom_metrics: dict[str, float] = field(default_factory=dict)
-    call_id: str = field(default="", compare=False, repr=False)
+    call_id: tuple[str, int] | None = field(default=None, compare=False, repr=False)
 
     def __add__(self, other: StagePerfStats) -> StagePerfStats:
         """Sum of two records, key by key for custom metrics; the left one's name is kept."""

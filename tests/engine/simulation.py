@@ -141,7 +141,7 @@ class Simulation:
         assert len(self.busy) <= self.capacity.workers
         self.cpus += self.segments[segment].cpus
         assert self.cpus <= self.capacity.cpus + 1e-6
-        cap = self.segments[segment].num_workers
+        cap = self.segments[segment].worker_limit(1)
         if cap is not None:
             assert sum(segment in opened or self.busy.get(w) == segment for w, opened in self.opened.items()) <= cap + 1
 

@@ -129,12 +129,17 @@ def test_backends_by_name() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mode": "fork"}, "mode must be one of processes, threads, inline; got 'fork'"),
+        ({"mode": "fork"}, "mode must be one of 'processes', 'threads', 'inline'; got 'fork'"),
         ({"num_workers": 0}, "num_workers must be a number above 0"),
-        ({"on_error": "ignore"}, "on_error must be 'fail' or 'quarantine'"),
+        ({"on_error": "ignore"}, "on_error must be one of 'fail', 'quarantine'"),
         ({"max_failures": -1}, "max_failures must be a number from 0"),
         ({"bundle_bytes": 0}, "bundle_bytes must be a number above 0"),
         ({"ignore_failures": True, "on_error": "fail"}, "contradicts"),
+        ({"fuse": "no"}, "fuse must be True or False; got 'no'"),
+        ({"num_workers": 1.5}, "num_workers must be a whole number, or None"),
+        ({"bundle_bytes": float("inf")}, "bundle_bytes must be a whole number"),
+        ({"bundle_seconds": float("nan")}, "bundle_seconds must be a number"),
+        ({"max_worker_deaths": True}, "max_worker_deaths must be a whole number"),
         ({"num_wokers": 2}, "Did you mean 'num_workers'"),
     ],
 )

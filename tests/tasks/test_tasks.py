@@ -27,11 +27,10 @@ from nemo_curator.tasks import (
     LanceReadTask,
     NoneTask,
     Task,
-    VideoTask,
 )
 from nemo_curator.tasks.ocr import OCRData, OCRSampleTask, OCRWord
 from nemo_curator.tasks.utils import TaskPerfUtils
-from nemo_curator.tasks.video import Clip, ClipStats, Video, VideoMetadata, _Window
+from nemo_curator.tasks.video import Clip, ClipStats, Video, VideoMetadata, VideoTask, _Window
 from nemo_curator.testing import Number
 from nemo_curator.utils.hash_utils import get_deterministic_hash
 from nemo_curator.utils.performance_utils import StagePerfStats, StageTimer
@@ -185,7 +184,7 @@ def test_metrics_are_gathered_from_whatever_holds_tasks() -> None:
 
 
 def test_records_that_came_apart_in_transit_count_once() -> None:
-    stats = StagePerfStats("s", call_id="w.0.1")
+    stats = StagePerfStats("s", call_id=("w.0", 1))
     tasks = [Number("n", 1), Number("n", 2)]
     for task in tasks:
         task.add_stage_perf(pickle.loads(pickle.dumps(stats)))

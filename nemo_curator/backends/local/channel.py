@@ -11,12 +11,16 @@ from typing import Any
 
 from nemo_curator.backends.local.packer import SharedMemory
 
-__all__ = ["Channel"]
+__all__ = ["Channel", "OutOfDescriptorsError"]
 
 _HEADER = struct.Struct("!QI")
 # The kernel takes 253 descriptors at once.
 _FDS_AT_ONCE = 200
 _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+
+
+class OutOfDescriptorsError(Exception):
+    """A message brought more descriptors than this process may open."""
 
 
 class Channel:
@@ -54,6 +58,8 @@ class Channel:
 
         Raises:
             EOFError: The other end is gone.
+            OutOfDescriptorsError: This process may not open as many files as the message brings. The channel is of no more
+                use.
         """
         nbytes, count = _HEADER.unpack(self._exactly(_HEADER.size))
         memories: list[SharedMemory] = []
@@ -61,6 +67,9 @@ class Channel:
             marker, fds, _, _ = socket.recv_fds(self._socket, 1, _FDS_AT_ONCE, _CLOSE_ON_EXEC)
             if not marker:
                 raise EOFError
+            if not fds:
+                # The kernel throws away what this process may not open.
+                raise OutOfDescriptorsError
             memories += [SharedMemory(fd) for fd in fds]
         return _Unpickler(io.BytesIO(self._exactly(nbytes)), memories).load()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 from nemo_curator.engine.plan import WorkerShape
 from nemo_curator.engine.session import Session
@@ -23,9 +24,12 @@ _THREAD_VARIABLES = (
 
 
 def environment_of(shape: WorkerShape) -> dict[str, str]:
-    """Return the variables that a worker of this shape gets besides those of this process."""
+    """Return the variables of a worker of this shape.
+
+    Native threads follow the stage's CPUs, unless the user has set their number; a stage's own variables win over both.
+    """
     wanted: dict[str, str] = json.loads(shape.runtime_env).get("env_vars", {}) if shape.runtime_env else {}
-    return {**dict.fromkeys(_THREAD_VARIABLES, str(shape.threads)), **wanted}
+    return {**dict.fromkeys(_THREAD_VARIABLES, str(shape.threads)), **os.environ, **wanted}
 
 
 def check_environments(session: Session) -> None:

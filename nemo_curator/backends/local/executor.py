@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 from nemo_curator.backends.base import BaseExecutor
 from nemo_curator.engine.drive import WorkerPool, check_capacity, drive
@@ -42,7 +42,7 @@ class LocalOptions(Options):
     strict: bool = False
 
     def __post_init__(self) -> None:
-        self._require("mode", holds=self.mode in get_args(Mode), wanted=f"one of {', '.join(get_args(Mode))}")
+        Options.__post_init__(self)
         for name in ("num_workers", "cpus"):
             if getattr(self, name) is not None:
                 self._require_positive(name)

@@ -21,7 +21,7 @@ from nemo_curator.engine.pickling import PROTOCOL, dumps_by_value
 
 __all__ = ["Inline", "ProcessPacker", "Shared", "SharedMemory", "make_packer"]
 
-_SHARE_FROM = 256 * 1024
+_SHARE_FROM = 64 * 1024
 
 
 class SharedMemory:
@@ -42,8 +42,17 @@ class SharedMemory:
                 part = part[os.write(fd, part) :]
         return memory
 
+    def copy(self, nbytes: int) -> memoryview:
+        """Return a copy of the bytes, which holds no descriptor."""
+        data = bytearray(nbytes)
+        view = memoryview(data)
+        position = 0
+        while position < nbytes:
+            position += os.preadv(self.fd, [view[position:]], position)
+        return view
+
     def read(self, nbytes: int) -> memoryview:
-        """Return the bytes. The view may be written to; others do not see it."""
+        """Return the bytes. The view may be written to; others do not see it. It holds a descriptor as long as it lives."""
         return memoryview(mmap.mmap(self.fd, nbytes, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE))
 
     def __del__(self) -> None:
@@ -79,12 +88,14 @@ class ProcessPacker:
     Args:
         by_value: Take classes of `__main__` along. The driver needs it, as its `__main__` is not the workers'; a worker finds
             out by itself.
+        keeps: What is unpacked may live long, so it shall hold no shared memory.
     """
 
     copies = True
 
-    def __init__(self, *, by_value: bool) -> None:
+    def __init__(self, *, by_value: bool, keeps: bool = False) -> None:
         self._by_value = by_value
+        self._keeps = keeps
 
     def pack(self, envelopes: Sequence[Envelope]) -> Frame:
         """Return a frame of these envelopes. Raises whatever pickling raises."""
@@ -103,7 +114,9 @@ class ProcessPacker:
         if isinstance(payload, Inline):
             # Arrays that came as bytes could not be written to.
             return pickle.loads(payload.data, buffers=[bytearray(part) for part in payload.buffers])
-        whole = payload.memory.read(sum(payload.sizes))
+        size = sum(payload.sizes)
+        # What the caller of a run gets may live long, and there may be many of it; what a worker gets is soon gone.
+        whole = payload.memory.copy(size) if self._keeps else payload.memory.read(size)
         parts: list[memoryview] = []
         position = 0
         for size in payload.sizes:

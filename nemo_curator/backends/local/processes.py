@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import selectors
 import signal
 import socket
@@ -15,13 +16,14 @@ import subprocess
 import sys
 import time
 
-from nemo_curator.backends.local.channel import Channel
+from nemo_curator.backends.local.channel import Channel, OutOfDescriptorsError
 from nemo_curator.backends.local.environments import check_environments, environment_of
 from nemo_curator.backends.local.packer import ProcessPacker
 from nemo_curator.backends.local.worker import Hello
 from nemo_curator.engine.host import Closed, CloseWorker, Command, Event, WorkerVanished
 from nemo_curator.engine.plan import WorkerShape
 from nemo_curator.engine.session import Session
+from nemo_curator.errors import WorkerLost
 
 __all__ = ["ProcessPool"]
 
@@ -40,7 +42,7 @@ class _Worker:
                 [sys.executable, *_interpreter_flags(), "-c", boot],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, **environment_of(shape)},
+                env=environment_of(shape),
                 # Its own group: an interrupt at the terminal is the driver's to handle, and what the worker starts itself
                 # can be ended with it.
                 start_new_session=True,
@@ -48,7 +50,9 @@ class _Worker:
         self.number = number
         self.busy = False
         self.channel = Channel(ours)
-        self.channel.send(hello)
+        # A process that dies at once takes no greeting; whoever waits for it finds out and says how it ended.
+        with contextlib.suppress(OSError):
+            self.channel.send(hello)
 
     def kill(self) -> None:
         """End the process and everything that it started."""
@@ -79,10 +83,13 @@ class ProcessPool:
 
     def __init__(self, session: Session) -> None:
         check_environments(session)
-        self.packer = ProcessPacker(by_value=True)
+        self.packer = ProcessPacker(by_value=True, keeps=True)
         self._options = session.options
         self._workers: dict[int, _Worker] = {}
         self._selector = selectors.DefaultSelector()
+        # Every large result that waits holds a descriptor; the usual soft limit is meant for programs that forget to close.
+        self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self._files[1], self._files[1]))
 
     def start(self, worker: int, shape: WorkerShape) -> None:
         """Start a process."""
@@ -120,6 +127,7 @@ class ProcessPool:
             problems.append(f"worker {worker.number} was still busy after {grace_s:g} s and was killed")
             self._forget(worker)
         self._selector.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, self._files)
         return problems
 
     def _collect(self, timeout: float | None) -> list[Event]:
@@ -128,6 +136,14 @@ class ProcessPool:
     def _read(self, worker: _Worker) -> Event:
         try:
             event: Event = worker.channel.receive()
+        except OutOfDescriptorsError:
+            self._forget(worker)
+            limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+            message = (
+                f"this process may open {limit} files, which is too few for the results that wait in shared memory; "
+                "raise the limit (ulimit -n), or lower edge_bytes"
+            )
+            raise WorkerLost(message) from None
         except EOFError:
             fate = worker.fate()
             self._forget(worker)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from nemo_curator.errors import CapacityError, SetupFailed, StageFailed, UnpicklableError
+from nemo_curator.errors import CapacityError, SetupFailed, StageFailed, TransientError, UnpicklableError
 from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.stages.resources import Resources
+from nemo_curator.stages.worker_info import WorkerMetadata
 from nemo_curator.testing.backend import BackendUnderTest
 from nemo_curator.testing.conformance.case import Cases
+from nemo_curator.testing.journal import Journal
 from nemo_curator.testing.stages import Add, BatchAdd, Journaling, Repeat, Scripted
 from nemo_curator.testing.tasks import Number, numbers
 
@@ -141,6 +143,25 @@ def other_errors_are_not_tried_again(backend: BackendUnderTest) -> None:
 
 
 @CASES
+def halving_a_batch_does_no_harm_to_the_innocent(backend: BackendUnderTest) -> None:
+    result = backend.run(AddsThenRaises(100, guilty=3), tasks=numbers(6), on_error="quarantine")
+    assert result.values == [100, 101, 102, 104, 105]
+
+
+@CASES
+def another_attempt_starts_from_what_was(backend: BackendUnderTest) -> None:
+    stage = AddsThenRaises(10, guilty=1, transient=True).with_(batch_size=1)
+    assert backend.run(stage, tasks=numbers(3)).values == [10, 11, 12]
+
+
+@CASES
+def a_transient_error_in_setup_is_tried_again(backend: BackendUnderTest) -> None:
+    journal = backend.journal()
+    assert backend.run(SetsUpAtLast(journal), tasks=numbers(2)).values == [0, 1]
+    assert journal.count("tried") >= 2
+
+
+@CASES
 def a_failed_setup_ends_the_run(backend: BackendUnderTest) -> None:
     with pytest.raises(SetupFailed, match=r"'journaling'.*failed in setup: RuntimeError: told to fail in setup"):
         backend.run(Journaling(backend.journal(), fail_in="setup"), tasks=numbers(3))
@@ -148,7 +169,7 @@ def a_failed_setup_ends_the_run(backend: BackendUnderTest) -> None:
 
 @CASES
 def a_failed_node_setup_ends_the_run(backend: BackendUnderTest) -> None:
-    with pytest.raises(SetupFailed, match="told to fail in setup_on_node"):
+    with pytest.raises(SetupFailed, match="failed in setup_on_node: RuntimeError: told to fail"):
         backend.run(Journaling(backend.journal(), fail_in="setup_on_node"), tasks=numbers(3))
 
 
@@ -269,3 +290,53 @@ class Uncountable(ProcessingStage[Number, Number]):
     def process(self, task: Number) -> list[Number]:
         """Return one child, of 1 two."""
         return [Number("n", 1), Sphinx("n", 1)] if task.data == 1 else [Number("n", task.data)]
+
+
+class AddsThenRaises(ProcessingStage[Number, Number]):
+    """Changes every task of a batch in place, then raises for one of them."""
+
+    name = "adds_then_raises"
+    batch_size = 6
+
+    def __init__(self, amount: int, *, guilty: int, transient: bool = False) -> None:
+        self.amount, self.guilty, self.transient = amount, guilty, transient
+        self.raised = False
+
+    def process(self, task: Number) -> Number:
+        """Return what becomes of one task."""
+        return self.process_batch([task])[0]
+
+    def process_batch(self, tasks: list[Number]) -> list[Number]:
+        """Add to all, and raise if the guilty one is there."""
+        was = [task.data for task in tasks]
+        for task in tasks:
+            task.data += self.amount
+            task._metadata["touched"] = task._metadata.get("touched", 0) + 1
+            assert task._metadata["touched"] == 1
+        if self.guilty in was and not (self.transient and self.raised):
+            self.raised = True
+            message = "guilty"
+            raise (TransientError if self.transient else ValueError)(message)
+        return tasks
+
+
+class SetsUpAtLast(ProcessingStage[Number, Number]):
+    """Needs two attempts to be set up."""
+
+    name = "sets_up_at_last"
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.tries = 0
+
+    def setup(self, worker_metadata: WorkerMetadata | None = None) -> None:
+        """Raise the first time."""
+        self.journal.note("tried")
+        self.tries += 1
+        if self.tries == 1:
+            message = "not yet"
+            raise TransientError(message)
+
+    def process(self, task: Number) -> Number:
+        """Return the task."""
+        return task

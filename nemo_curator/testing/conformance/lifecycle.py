@@ -111,6 +111,14 @@ def num_workers_is_a_cap(backend: BackendUnderTest) -> None:
 
 
 @CASES
+def num_workers_per_node_is_a_cap(backend: BackendUnderTest) -> None:
+    journal = backend.journal()
+    stage = Journaling(journal).with_(num_workers_per_node=1)
+    backend.run(Repeat(5), stage, tasks=numbers(300), bundle_seconds=0.0001)
+    assert len(journal.by_writer("journaling process")) == 1
+
+
+@CASES
 def workers_know_who_they_are(backend: BackendUnderTest) -> None:
     result = backend.run(WhoAmI(), tasks=numbers(2))
     assert all(task._metadata["worker"] for task in result.outputs)

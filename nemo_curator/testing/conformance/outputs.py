@@ -130,9 +130,12 @@ class Inflate(ProcessingStage[Number, Number]):
 
     name = "inflate"
 
+    def __init__(self, nbytes: int = 3_000_000) -> None:
+        self.nbytes = nbytes
+
     def process(self, task: Number) -> Number:
-        """Return so many times 3 MB."""
-        task.data = bytes(3_000_000 * task.data)  # type: ignore[assignment]
+        """Return so many times the size."""
+        task.data = bytes(self.nbytes * task.data)  # type: ignore[assignment]
         return task
 
 

@@ -121,7 +121,8 @@ class Environment(ProcessingStage[Number, Number]):
         return task
 
 
-def test_native_threads_follow_the_stages_cpus() -> None:
+def test_native_threads_follow_the_stages_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     stages = [Environment("OMP_NUM_THREADS").with_(resources=Resources(cpus=2))]
     outputs = Pipeline("p", stages=stages).run(LocalExecutor(cpus=2), initial_tasks=numbers(1)) or []
     assert outputs[0]._metadata["found"] == "2"
@@ -217,3 +218,42 @@ def test_a_stages_error_can_be_caught_by_its_type() -> None:
     with pytest.raises(PermissionError) as caught:
         Pipeline("p", stages=[Picky()]).run(LocalExecutor(), initial_tasks=numbers(1))
     assert isinstance(caught.value, StageFailed)
+
+
+class DiesInSetup(Add):
+    """Ends its process while it is set up."""
+
+    def setup(self, worker_metadata: object = None) -> None:
+        os._exit(7)
+
+
+def test_a_worker_that_dies_in_setup_ends_the_run() -> None:
+    with pytest.raises(WorkerLost, match=r"exited with code 7 while it set up segment 'add' \(attempt 3\)"):
+        Pipeline("p", stages=[DiesInSetup()]).run(LocalExecutor(), initial_tasks=numbers(3))
+
+
+def test_a_worker_that_cannot_start_ends_the_run() -> None:
+    stage = Add(1).with_(runtime_env={"env_vars": {"PYTHONHOME": "/nonexistent"}})
+    with pytest.raises(WorkerLost, match=r"exited with code 1 before it could take a command"):
+        Pipeline("p", stages=[stage]).run(LocalExecutor(), initial_tasks=numbers(3))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("barrier", [True, False])
+def test_more_large_results_than_the_usual_limit_of_open_files(barrier: bool) -> None:
+    script = (
+        "import resource\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (256, 2048))\n"
+        "from nemo_curator.backends.local import LocalExecutor\n"
+        "from nemo_curator.pipeline import Pipeline\n"
+        "from nemo_curator.testing import numbers\n"
+        "from nemo_curator.testing.conformance.outputs import Inflate, Shrink\n"
+        "from nemo_curator.stages.base import Topology\n"
+        "shrink = Shrink()\n"
+        "shrink.topology = Topology.BARRIER\n"
+        f"stages = [Inflate(300_000), shrink] if {barrier} else [Inflate(300_000)]\n"
+        "outputs = Pipeline('p', stages=stages).run(LocalExecutor(num_workers=2), initial_tasks=numbers([1] * 600))\n"
+        "print(len(outputs), resource.getrlimit(resource.RLIMIT_NOFILE))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=100)
+    assert result.stdout == "600 (256, 2048)\n", result.stderr

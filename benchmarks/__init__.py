@@ -1,0 +1,1 @@
+"""Alternatives side by side in one run: ``python -m benchmarks --help``. Nothing heavy is imported here."""

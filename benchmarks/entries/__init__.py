@@ -1,0 +1,20 @@
+"""The benchmarks, one module each. A module's docstring says what is measured, why, and against what.
+
+Each has ``cases(scale)``, and may have ``conclude(results)``, which sets the numbers beside the goal.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from benchmarks.harness import Entry, Scale
+
+__all__ = ["ENTRIES", "load"]
+
+ENTRIES = ("import_time", "hello", "small_tasks", "noop_tasks", "jsonl", "back_pressure")
+
+
+def load(name: str, scale: Scale) -> Entry:
+    """Return the benchmark of that name, with the sizes of a scale."""
+    module = import_module(f"benchmarks.entries.{name}")
+    return Entry(name=name, about=module.__doc__ or "", cases=module.cases(scale), conclude=module.conclude)

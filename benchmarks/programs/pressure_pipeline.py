@@ -1,0 +1,15 @@
+"""A fast producer and a slow consumer as stages: ``pressure_pipeline COUNT WORKERS EDGE_BYTES``."""
+
+import json
+import sys
+
+from benchmarks.programs.payload_stages import Payloads, Swallow
+from nemo_curator.backends.local import LocalExecutor
+from nemo_curator.pipeline import Pipeline
+
+if __name__ == "__main__":
+    count, workers, edge_bytes = map(int, sys.argv[1:])
+    pipeline = Pipeline("pressure", stages=[Payloads(count), Swallow()])
+    pipeline.run(LocalExecutor(num_workers=workers, edge_bytes=edge_bytes), return_outputs=False)
+    report = pipeline.last_report
+    print(json.dumps({"tasks": report.tasks_delivered if report else 0}))
