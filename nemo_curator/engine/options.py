@@ -80,7 +80,7 @@ class RunOptions(Options):
         preserve_order: Outputs come in the order of inputs, and stages see their stream in that order.
         return_outputs: Bring the last stage's tasks back. Off, a run returns an empty list and holds none of them.
         bundle_seconds: Work that a bundle aims at.
-        bundle_bytes: Size at which a bundle is cut.
+        bundle_bytes: Size at which a bundle is cut; a quarter of `edge_bytes` if that is less.
         edge_bytes: Bytes that may wait between two segments before the one that makes them is held back.
         teardown_timeout_s: Seconds that a worker gets for its stages' `teardown`.
         max_worker_deaths: Times that a bundle may lose its worker before the run ends.

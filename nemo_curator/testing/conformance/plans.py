@@ -132,10 +132,12 @@ def stages_of_many_shapes_share_a_machine(backend: BackendUnderTest) -> None:
 
 
 @CASES
-def twenty_stages_on_one_worker(backend: BackendUnderTest) -> None:
+def twenty_stages_on_one_worker_and_on_two(backend: BackendUnderTest) -> None:
     stages = [Add(1).with_(name=f"s{number}") for number in range(20)]
-    result = backend.run(*stages, tasks=numbers(5), fuse=False, num_workers=1)
-    assert result.values == [20, 21, 22, 23, 24]
+    for workers in (1, 2):
+        for fuse in (True, False):
+            result = backend.run(*stages, tasks=numbers(5), fuse=fuse, num_workers=workers)
+            assert result.values == [20, 21, 22, 23, 24]
 
 
 @CASES
