@@ -10,7 +10,7 @@ from nemo_curator.engine.packing import Frame, Packer, cut_frames
 from nemo_curator.engine.plan import WorkerShape
 from nemo_curator.engine.scheduler import Capacity, Instruction, Open, Resume, Run, Scheduler, Start, Stop
 from nemo_curator.engine.session import Session
-from nemo_curator.errors import CapacityError, ConservationError
+from nemo_curator.errors import CapacityError, ConservationError, UnpicklableError
 
 __all__ = ["WorkerPool", "check_capacity", "drive"]
 
@@ -93,7 +93,12 @@ def drive(session: Session, pool: WorkerPool, capacity: Capacity) -> None:
 def _frames(session: Session, packer: Packer) -> Iterator[Frame]:
     # What a run does to its tasks, it does to its own.
     for part in cut_frames(session.seeds(deep=not packer.copies)):
-        yield packer.pack(part)
+        try:
+            yield packer.pack(part)
+        except Exception as error:  # user classes may raise anything when pickled
+            ids = part[0].id if len(part) == 1 else f"one of {part[0].id} to {part[-1].id}"
+            message = f"an initial task ({ids}) cannot be sent to a worker: {type(error).__name__}: {error}; keep to plain data"
+            raise UnpicklableError(message) from error
 
 
 def _feed(scheduler: Scheduler, seeds: Iterator[Frame]) -> None:

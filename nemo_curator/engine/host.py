@@ -6,6 +6,7 @@ pieces of output. It runs one command at a time.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -161,6 +162,7 @@ class WorkerHost:
         self._options = options
         self._packer = packer
         self._node = NodeInfo(node)
+        self._token = os.urandom(6).hex()
         self._metadata = WorkerMetadata(worker_id=f"{node}-{worker}")
         self._segments: dict[int, SegmentRunner] = {}
         self._last: set[int] = set()
@@ -202,6 +204,7 @@ class WorkerHost:
                 # A piece crosses whole, so it must be small beside what may wait.
                 piece_bytes=min(options.bundle_bytes, max(options.edge_bytes // 4, 1)),
                 ordered=options.preserve_order,
+                token=self._token,
             )
             self._segments[command.segment] = runner
             runner.open(self._node if command.prepare_node else None)

@@ -51,7 +51,7 @@ class StageRunner:
     Args:
         planned: The stage. The runner uses its object as it is, so every worker brings its own copy.
         retry: Decides about further attempts.
-        worker_id: Part of the ids of calls.
+        token: Part of the ids of calls; no other worker of any run has the same.
         sleep: Waits between attempts.
     """
 
@@ -60,7 +60,7 @@ class StageRunner:
         planned: PlannedStage,
         retry: RetryPolicy,
         *,
-        worker_id: str = "",
+        token: str = "",
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._planned = planned
@@ -70,7 +70,7 @@ class StageRunner:
         self._sleep = sleep
         self._batched = self._stage.supports_batch_processing() or planned.topology is Topology.BARRIER
         self._checks = _wants_checks(self._stage)
-        self._call_prefix = f"{worker_id}.{planned.index}"
+        self._call_prefix = f"{token}.{planned.index}"
         self._calls = 0
         self._last_end: float | None = None
         self._entered = False

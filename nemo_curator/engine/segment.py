@@ -28,6 +28,7 @@ class SegmentRunner:
         piece_bytes: Size at which outputs are sent on.
         ordered: Bundles come in stream order. Otherwise a barrier sorts what it gets by id, so that what it sees does not
             depend on who was faster.
+        token: Part of the ids of calls, see `StageRunner`.
     """
 
     def __init__(
@@ -39,10 +40,11 @@ class SegmentRunner:
         piece_seconds: float,
         piece_bytes: int,
         ordered: bool = False,
+        token: str = "",
     ) -> None:
         self._segment = segment
         self._worker = worker
-        self._runners = [StageRunner(stage, retry, worker_id=worker.worker_id) for stage in segment.stages]
+        self._runners = [StageRunner(stage, retry, token=token) for stage in segment.stages]
         self._piece_seconds = piece_seconds
         self._piece_bytes = piece_bytes
         self._sorts = segment.is_barrier and not ordered

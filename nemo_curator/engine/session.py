@@ -18,7 +18,7 @@ from nemo_curator.engine.options import RunOptions
 from nemo_curator.engine.plan import ExecutionPlan, Segment
 from nemo_curator.engine.report import RunReport
 from nemo_curator.engine.shipping import ship
-from nemo_curator.errors import ConservationError, CuratorError
+from nemo_curator.errors import ConservationError, CuratorError, UnpicklableError
 from nemo_curator.tasks import EmptyTask, Task
 
 __all__ = ["Session"]
@@ -94,7 +94,7 @@ class Session:
         """
         tasks = [EmptyTask()] if self._initial is None else self._initial
         for identity, task in root_ids(tasks):
-            own = copy.deepcopy(task) if deep else copy.copy(task)
+            own = _own_copy(identity, task) if deep else copy.copy(task)
             own.task_id = identity
             self.report.tasks_fed += 1
             yield Envelope(identity, own)
@@ -171,3 +171,13 @@ class Session:
         self.report.status = status
         self.report.seconds = time.perf_counter() - self._start
         self._observers.tell(RunEnded(self.report, error))
+
+
+def _own_copy(identity: str, task: Task[Any]) -> Task[Any]:
+    try:
+        return copy.deepcopy(task)
+    except Exception as error:  # user classes may raise anything when copied
+        message = (
+            f"initial task {identity} cannot be copied for the run: {type(error).__name__}: {error}; keep to plain data"
+        )
+        raise UnpicklableError(message) from error

@@ -44,12 +44,8 @@ class SharedMemory:
 
     def copy(self, nbytes: int) -> memoryview:
         """Return a copy of the bytes, which holds no descriptor."""
-        data = bytearray(nbytes)
-        view = memoryview(data)
-        position = 0
-        while position < nbytes:
-            position += os.preadv(self.fd, [view[position:]], position)
-        return view
+        with mmap.mmap(self.fd, nbytes, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ) as mapped:
+            return memoryview(bytearray(mapped))
 
     def read(self, nbytes: int) -> memoryview:
         """Return the bytes. The view may be written to; others do not see it. It holds a descriptor as long as it lives."""

@@ -120,14 +120,26 @@ class ProcessPool:
                 if not worker.busy and number not in closing:
                     closing.add(number)
                     self.send(number, CloseWorker())
-            for event in self._collect(left):
-                if isinstance(event, Closed):
-                    problems += event.problems
+            problems += self._watch_closing(left)
         for worker in list(self._workers.values()):
             problems.append(f"worker {worker.number} was still busy after {grace_s:g} s and was killed")
             self._forget(worker)
         self._selector.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, self._files)
+        return problems
+
+    def _watch_closing(self, timeout: float) -> list[str]:
+        """Return what went wrong with workers that were closing, as far as something happened in time."""
+        try:
+            events = self._collect(timeout)
+        except WorkerLost as error:
+            return [str(error)]
+        problems: list[str] = []
+        for event in events:
+            if isinstance(event, Closed):
+                problems += event.problems
+            elif isinstance(event, WorkerVanished):
+                problems.append(f"worker {event.worker} {event.how} before it had torn down")
         return problems
 
     def _collect(self, timeout: float | None) -> list[Event]:

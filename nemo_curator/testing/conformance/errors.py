@@ -188,6 +188,13 @@ def a_stage_that_cannot_be_pickled_is_refused(backend: BackendUnderTest) -> None
 
 
 @CASES
+def an_initial_task_that_cannot_travel_is_refused(backend: BackendUnderTest) -> None:
+    task = Number("n", (n for n in range(3)))  # type: ignore[arg-type]
+    with pytest.raises(UnpicklableError, match=r"initial task.*0_0.*keep to plain data"):
+        backend.run(Add(1), tasks=[task])
+
+
+@CASES
 def a_stage_too_large_for_the_machine_is_refused(backend: BackendUnderTest) -> None:
     with pytest.raises(CapacityError, match=r"'add'.*needs 1e\+06 CPUs"):
         backend.run(Add(1).with_(resources=Resources(cpus=1_000_000)), tasks=numbers(1))

@@ -76,6 +76,14 @@ def a_shared_record_is_counted_once(backend: BackendUnderTest) -> None:
 
 
 @CASES
+def records_of_two_runs_stay_apart(backend: BackendUnderTest) -> None:
+    outputs = [*backend.run(Count(3), Add(1)).outputs, *backend.run(Count(3), Add(1)).outputs]
+    metrics = TaskPerfUtils.collect_stage_metrics(outputs)
+    assert len(metrics["count"]["process_time"]) == 2
+    assert len(metrics["add"]["process_time"]) == 6
+
+
+@CASES
 def items_and_calls_are_counted(backend: BackendUnderTest) -> None:
     result = backend.run(Count(10), BatchAdd(1, batch_size=4))
     counts = result.report.stage("batch_add")

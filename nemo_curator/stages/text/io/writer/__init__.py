@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from nemo_curator.utils.lazy import lazy_names
 
 if TYPE_CHECKING:
     from nemo_curator.stages.text.io.writer.jsonl import JsonlWriter
@@ -11,14 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["JsonlWriter", "ParquetWriter"]
 
-_MODULES = {name: "jsonl" if name.startswith("Jsonl") else "parquet" for name in __all__}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _MODULES:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__ = lazy_names(__name__, {name: "jsonl" if name.startswith("Jsonl") else "parquet" for name in __all__})
 
 
 def __dir__() -> list[str]:
