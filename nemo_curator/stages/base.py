@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import copy
 import logging
-import time
-from abc import ABC, ABCMeta, abstractmethod
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast, final
 
 from nemo_curator.errors import did_you_mean
 from nemo_curator.stages.fanout import returns_many
+from nemo_curator.stages.meta import _STAGE_REGISTRY as _STAGE_REGISTRY  # pyright: ignore[reportPrivateUsage] - the contract names it
+from nemo_curator.stages.meta import StageMeta, get_stage_class
+from nemo_curator.stages.notes import StageNotes
 from nemo_curator.stages.resources import Resources
 from nemo_curator.stages.worker_info import NodeInfo, WorkerMetadata
 from nemo_curator.tasks import Task
@@ -37,7 +38,6 @@ StageInputSpec = tuple[list[str], list[str]]
 StageInputSpecs = StageInputSpec | dict[type[Task[Any]], StageInputSpec]
 """One spec for every task type, or one for each."""
 
-_STAGE_REGISTRY: dict[str, type[ProcessingStage[Any, Any]]] = {}
 _UNSET: Any = object()
 
 
@@ -54,35 +54,7 @@ class Topology(StrEnum):
     BARRIER = "barrier"
 
 
-class StageMeta(ABCMeta):
-    """Registers every concrete stage class by name, and checks what an instance asks for once it is built."""
-
-    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], /, **kwargs: Any) -> None:
-        super().__init__(name, bases, namespace, **kwargs)
-        if not namespace.get("_is_abstract_root") and not getattr(cls, "__abstractmethods__", None):
-            _STAGE_REGISTRY[name] = cast("type[ProcessingStage[Any, Any]]", cls)
-
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        """Make an instance, and check what it asks for."""
-        stage = super().__call__(*args, **kwargs)
-        stage._check_worker_counts()
-        return stage
-
-
-def get_stage_class(name: str) -> type[ProcessingStage[Any, Any]]:
-    """Return the concrete stage class of that name; of several, the one defined last.
-
-    Raises:
-        KeyError: No such class was defined.
-    """
-    try:
-        return _STAGE_REGISTRY[name]
-    except KeyError:
-        message = f"no stage class {name!r} is defined.{did_you_mean(name, _STAGE_REGISTRY)}"
-        raise KeyError(message) from None
-
-
-class ProcessingStage(ABC, Generic[X, Y], metaclass=StageMeta):
+class ProcessingStage(StageNotes, ABC, Generic[X, Y], metaclass=StageMeta):
     """One step of a pipeline: takes a task, returns a task, several, or none.
 
     A stage must be picklable once it is built; what is not (models, connections, open files) is made in `setup`. Any call may
@@ -112,9 +84,6 @@ class ProcessingStage(ABC, Generic[X, Y], metaclass=StageMeta):
     is_resumable: bool = True
     topology: Topology = Topology.STREAM
     outputs_are_complete: bool = False
-
-    _custom_metrics: dict[str, float] | None = None
-    _drops: dict[str, int] | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -318,43 +287,6 @@ class ProcessingStage(ABC, Generic[X, Y], metaclass=StageMeta):
                 vars(changed)[method] = _Constant(count)
         changed._check_worker_counts()
         return changed
-
-    def record_drops(self, reason: str, count: int) -> None:
-        """Count items (documents, images) that this call left out of its output, and why. For the report."""
-        if count > 0:
-            drops: dict[str, int] = vars(self).setdefault("_drops", {})
-            drops[reason] = drops.get(reason, 0) + count
-
-    def _consume_drops(self) -> dict[str, int]:
-        drops: dict[str, int] | None = vars(self).pop("_drops", None)
-        return drops or {}
-
-    def _log_metrics(self, metrics: Mapping[str, float]) -> None:
-        for name, value in metrics.items():
-            self._log_metric(name, value)
-
-    def _log_metric(self, name: str, value: float) -> None:
-        if isinstance(value, (int, float)):  # pyright: ignore[reportUnnecessaryIsInstance] - user input
-            vars(self).setdefault("_custom_metrics", {})[name] = float(value)
-        else:
-            _log.warning("stage %r: metric %r is not a number but %s; left out", self.name, name, type(value).__name__)
-
-    @contextmanager
-    def _time_metric(self, name: str) -> Generator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._log_metric(name, time.perf_counter() - start)
-
-    def _consume_custom_metrics(self) -> dict[str, float]:
-        metrics: dict[str, float] | None = vars(self).pop("_custom_metrics", None)
-        return metrics or {}
-
-    def _has_notes(self) -> bool:
-        """Say whether metrics or drops were noted that nobody has taken yet. The engine asks after every call."""
-        own = vars(self)
-        return "_custom_metrics" in own or "_drops" in own
 
     def _check_worker_counts(self) -> None:
         total, per_node = self.num_workers(), self.num_workers_per_node()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,9 +36,9 @@ class Modelled(ProcessingStage[Number, Number]):
     _is_abstract_root = True
     resources = Resources(cpus=1.0)
 
+    @abstractmethod
     def model(self, value: int) -> list[int | None]:
         """Return what a number becomes; `None` for an empty slot."""
-        raise NotImplementedError  # an abstract method; `Modelled` itself is never made
 
     def process(self, task: Number) -> Number | list[Number] | Iterator[Number] | None:
         """Return a task for every number of the model."""

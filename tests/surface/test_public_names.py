@@ -20,6 +20,7 @@ NAMES = {
         "StageInputSpec",
         "StageInputSpecs",
         "StageMeta",
+        "_STAGE_REGISTRY",
         "get_stage_class",
     ],
     "nemo_curator.stages.file_partitioning": ["FilePartitioningStage"],

@@ -104,7 +104,7 @@ def test_wrong_options() -> None:
 
 
 def test_the_options_of_ftfy_are_known_by_name() -> None:
-    UnicodeReformatter(**ftfy.TextFixerConfig()._asdict())
+    assert UnicodeReformatter(**ftfy.TextFixerConfig()._asdict()).modify_document("&lt;") == ftfy.fix_text("&lt;")
 
 
 @settings(deadline=None)

@@ -6,6 +6,7 @@ here are those of the public NeMo Curator API, and shares of lines and paragraph
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable
 from itertools import accumulate
@@ -34,8 +35,8 @@ class _UniqueShareFilter(DocumentFilter):
 
     _min_share: float
 
-    def _units(self, text: str) -> list[str]:
-        raise NotImplementedError
+    @abstractmethod
+    def _units(self, text: str) -> list[str]: ...
 
     def score_document(self, text: str) -> float:
         """Return the number of different units over the number of units."""

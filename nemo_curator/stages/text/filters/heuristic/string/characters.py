@@ -7,6 +7,7 @@ characters are counted by a memory search.
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 
 from nemo_curator.stages.text.filters.base import DocumentFilter
 
@@ -31,8 +32,8 @@ class _CharacterRatioFilter(DocumentFilter):
 
     _max_ratio: float
 
-    def _count(self, text: str) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def _count(self, text: str) -> int: ...
 
     def score_document(self, text: str) -> float:
         """Return the share of the characters that are of the kind."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from nemo_curator.stages.text.filters.base import DocumentFilter
 from nemo_curator.stages.text.filters.heuristic.string.marks import (
     BULLETS,
@@ -20,8 +22,8 @@ class _LineRatioFilter(DocumentFilter):
 
     _max_ratio: float
 
-    def _count(self, lines: list[str]) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def _count(self, lines: list[str]) -> int: ...
 
     def score_document(self, text: str) -> float:
         """Return the share of the lines that are of the kind."""
