@@ -20,6 +20,7 @@ from nemo_curator.errors import (
     CuratorError,
     DataError,
     InputError,
+    MissingExtra,
     OutputError,
     PlanError,
     UnpicklableError,
@@ -30,7 +31,8 @@ from nemo_curator.stages.text.filters import ScoreFilter
 from nemo_curator.stages.text.filters.heuristic import WordCountFilter
 from nemo_curator.stages.text.io.reader import JsonlReader, ParquetReader
 from nemo_curator.stages.text.io.writer import JsonlWriter
-from nemo_curator.tasks import DocumentBatch
+from nemo_curator.tasks import DocumentBatch, EmptyTask
+from nemo_curator.testing import documents
 from nemo_curator.testing.stages import Add, Count
 
 ROWS = [{"id": n, "text": f"some words of document {n}"} for n in range(20)]
@@ -264,3 +266,30 @@ def test_bad_files_cost_no_good_ones(tmp_path: Path) -> None:
     assert pipeline.last_report is not None
     assert len(pipeline.last_report.failures) == 1
     assert "bad.jsonl" in pipeline.last_report.failures[0].cause
+
+
+@pytest.mark.parametrize(("package", "stage"), [("pyarrow", "jsonl_reader"), ("pandas", "jsonl_writer")])
+def test_a_package_that_is_not_installed_is_named_with_the_line_that_installs_it(
+    package: str, stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import importlib.util
+
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else find_spec(name))
+    _jsonl(tmp_path / "a.jsonl")
+    reading = JsonlReader(str(tmp_path))
+    writing = [Documents(), JsonlWriter(str(tmp_path / "out"))]
+    pipeline = Pipeline("p", stages=[reading] if stage == "jsonl_reader" else writing)
+    with pytest.raises(
+        MissingExtra, match=rf"'{stage}' needs the package '{package}'.*pip install 'curator-backends\[text\]'"
+    ):
+        pipeline.run(LocalExecutor())
+
+
+class Documents(ProcessingStage[EmptyTask, DocumentBatch]):
+    """Makes documents of nothing."""
+
+    name = "documents"
+
+    def process(self, task: EmptyTask) -> DocumentBatch:
+        return documents(["a"])

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nemo_curator.errors import DataError, OptionError
+from nemo_curator.errors import DataError, OptionError, require
 from nemo_curator.stages.base import CompositeStage, ProcessingStage
 from nemo_curator.stages.file_partitioning import FilePartitioningStage
 from nemo_curator.stages.resources import Resources
@@ -68,6 +68,11 @@ class BaseReader(ProcessingStage[FileGroupTask, DocumentBatch]):
     def ray_stage_spec(self) -> dict[str, Any]:
         """Return that workers keep no state between tasks."""
         return {"is_actor_stage": self._generate_ids or self._assign_ids}
+
+    def check_before_run(self) -> None:
+        """Raise `MissingExtra` if the packages that read text are not installed."""
+        for package in ("pandas", "pyarrow"):
+            require(package, extra="text", purpose=f"stage {self.name!r}")
 
     def process(self, task: FileGroupTask) -> DocumentBatch:
         """Read all files of the group, one after the other.

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
-from nemo_curator.errors import DataError, OptionError, OutputError, did_you_mean
+from nemo_curator.errors import DataError, OptionError, OutputError, did_you_mean, require
 from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.tasks import DocumentBatch, FileGroupTask
 from nemo_curator.utils.atomic_io import atomic_output
@@ -108,7 +108,12 @@ class BaseWriter(ProcessingStage[DocumentBatch, FileGroupTask]):
         return (isinstance(task, DocumentBatch) and task.num_items == 0) or super().validate_input(task)
 
     def check_before_run(self) -> None:
-        """Raise `OutputError` if the folder cannot be written, or with ``mode="error"`` if something is in it."""
+        """Raise `OutputError` if the folder cannot be written, or with ``mode="error"`` if something is in it.
+
+        `MissingExtra` comes first, if the packages that write text are not installed.
+        """
+        for package in ("pandas", "pyarrow"):
+            require(package, extra="text", purpose=f"stage {self.name!r}")
         fs, folder = self._location()
         there = self._files_there() if fs is None else _names_in(fs, folder)
         if self.mode == "error" and there:
