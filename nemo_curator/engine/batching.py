@@ -30,14 +30,9 @@ class Edge:
         """Append frames."""
         for frame in frames:
             if frame.count:
-                self._append(Slice(frame, 0, frame.count))
-
-    def put_back(self, bundle: Iterable[Slice]) -> None:
-        """Return a bundle that was taken but not run, to the front."""
-        for piece in reversed(list(bundle)):
-            self._slices.appendleft(piece)
-            self.count += piece.count
-            self.nbytes += piece.nbytes
+                self._slices.append(Slice(frame, 0, frame.count))
+                self.count += frame.count
+                self.nbytes += frame.nbytes
 
     @property
     def ready(self) -> bool:
@@ -73,11 +68,6 @@ class Edge:
             if size >= max_bytes:
                 goal = min(goal, -(-taken // batch) * batch)
         return bundle
-
-    def _append(self, piece: Slice) -> None:
-        self._slices.append(piece)
-        self.count += piece.count
-        self.nbytes += piece.nbytes
 
     def _take_at_most(self, number: int) -> Slice:
         piece = self._slices.popleft()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -201,8 +202,7 @@ class WorkerHost:
                 RetryPolicy.of(options),
                 self._metadata,
                 piece_seconds=options.bundle_seconds,
-                # A piece crosses whole, so it must be small beside what may wait.
-                piece_bytes=min(options.bundle_bytes, max(options.edge_bytes // 4, 1)),
+                piece_bytes=options.piece_bytes,
                 ordered=options.preserve_order,
                 token=self._token,
             )
@@ -238,20 +238,22 @@ class WorkerHost:
         """Return the envelopes that can travel and their frames; a task that cannot be pickled has failed."""
         sent: list[Envelope] = []
         frames: list[Frame] = []
-        for part in cut_frames(piece):
+        waiting = deque(cut_frames(piece))
+        while waiting:
+            part = waiting.popleft()
             try:
                 frames.append(self._packer.pack(part))
                 sent += part
-            except Exception:  # one of them is guilty; alone, each shows whether it is the one
-                for envelope in part:
-                    try:
-                        frames.append(self._packer.pack([envelope]))
-                        sent.append(envelope)
-                    except Exception as error:  # user classes may raise anything when pickled
-                        receipts.append(_unpicklable(envelope, maker, error))
-                        counts.tasks_out -= 1
-                        counts.items_out -= envelope.task.num_items
-                        counts.children_failed += 1
+            except Exception as error:  # user classes may raise anything when pickled
+                if len(part) > 1:
+                    # One of them is guilty; alone, each shows whether it is the one.
+                    waiting.extendleft([envelope] for envelope in reversed(part))
+                    continue
+                (envelope,) = part
+                receipts.append(_unpicklable(envelope, maker, error))
+                counts.tasks_out -= 1
+                counts.items_out -= envelope.task.num_items
+                counts.children_failed += 1
         return sent, frames
 
 

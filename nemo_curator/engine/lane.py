@@ -63,7 +63,6 @@ class Lane:
         self.node_preparing = False
         self.active = 0
         self._options = options
-        self._bundle_bytes = min(options.bundle_bytes, max(options.edge_bytes // 4, 1))
         self._window = 4 * workers
         self._want = segment.batch_size
         self._seconds_per_task: float | None = None
@@ -101,7 +100,7 @@ class Lane:
             return self._again.popleft()
         # Near the end of what waits, a fair share for everybody beats a long bundle for one.
         fair = -(-self.edge.count // self.max_hosts)
-        bundle = tuple(self.edge.take(min(self._want, max(fair, 1)), self._bundle_bytes))
+        bundle = tuple(self.edge.take(min(self._want, max(fair, 1)), self._options.piece_bytes))
         job = Job(bundle, self._next_order)
         self._next_order += 1
         return job

@@ -107,6 +107,11 @@ class RunOptions(Options):
         self._require("max_failures", holds=limit is None or limit >= 0, wanted="a number from 0, or None")
         self._require("max_worker_deaths", holds=self.max_worker_deaths >= 0, wanted="a number from 0")
 
+    @property
+    def piece_bytes(self) -> int:
+        """Size at which bundles and pieces of outputs are cut. They cross whole, so they are small beside what may wait."""
+        return min(self.bundle_bytes, max(self.edge_bytes // 4, 1))
+
 
 def _fits(value: object, hint: Any) -> bool:
     """Say whether a value is of a type that options have."""

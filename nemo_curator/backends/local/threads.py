@@ -63,7 +63,12 @@ class ThreadPool:
 
     def wait(self) -> list[Event]:
         """Return the next event."""
-        return [self._next(None)]
+        event = self._events.get()
+        if isinstance(event, BaseException):
+            raise event
+        if isinstance(event, Closed):
+            self._workers.pop(event.worker).join()
+        return [event]
 
     def close(self, grace_s: float) -> list[str]:
         """Let every thread tear down. A thread cannot be killed: one that does not end in time is left behind and named."""
@@ -81,11 +86,3 @@ class ThreadPool:
             if isinstance(event, Closed):
                 problems += event.problems
         return problems
-
-    def _next(self, timeout: float | None) -> Event:
-        event = self._events.get(timeout=timeout)
-        if isinstance(event, BaseException):
-            raise event
-        if isinstance(event, Closed):
-            self._workers.pop(event.worker).join()
-        return event

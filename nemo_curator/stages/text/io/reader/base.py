@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -112,10 +113,9 @@ def _concatenate(parts: list[Any]) -> pd.DataFrame | pa.Table:
     if len(filled) == 1:
         return filled[0]
     if len(tables) == len(filled):
-        try:
+        # With an integer here and a string there it raises; pandas keeps both in a column of objects.
+        with suppress(pa.ArrowInvalid, pa.ArrowTypeError):
             return pa.concat_tables(tables, promote_options="default")
-        except (pa.ArrowInvalid, pa.ArrowTypeError):
-            pass  # an integer here and a string there: pandas keeps both in a column of objects
     import pandas as pd
 
     frames = [part.to_pandas() if isinstance(part, pa.Table) else part for part in filled]
