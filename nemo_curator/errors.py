@@ -14,6 +14,9 @@ CuratorError
 ├── StageFailed                             a stage gave up on a task and the run stops
 ├── SetupFailed                             a stage could not be set up
 ├── WorkerLost                              a worker process died
+│   └── OutOfMemory (MemoryError)           a task needs more memory than its worker may use
+├── TaskTimeout (TimeoutError)              a task took longer than its stage's timeout_s
+├── RunStalled                              nothing has moved for too long, and the run shall end for it
 ├── ConservationError                       tasks were lost or doubled: a fault of the engine, never passed over
 └── MissingExtra (ImportError)              an optional dependency is not installed
 
@@ -35,11 +38,14 @@ __all__ = [
     "InputError",
     "MissingExtra",
     "OptionError",
+    "OutOfMemory",
     "OutputError",
     "PlanError",
+    "RunStalled",
     "SetupFailed",
     "StageContractError",
     "StageFailed",
+    "TaskTimeout",
     "TransientError",
     "UnpicklableError",
     "WorkerLost",
@@ -94,6 +100,18 @@ class TransientError(CuratorError):
 
 class WorkerLost(CuratorError):
     """A worker process died while it held tasks."""
+
+
+class OutOfMemory(WorkerLost, MemoryError):
+    """A task needs more memory than its worker may use."""
+
+
+class TaskTimeout(CuratorError, TimeoutError):
+    """A task took longer than its stage allows."""
+
+
+class RunStalled(CuratorError):
+    """Nothing has moved for too long; the message says what waits for what."""
 
 
 class ConservationError(CuratorError):

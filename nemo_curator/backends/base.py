@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ from nemo_curator.engine.envelope import Envelope
 from nemo_curator.engine.hooks import Observer
 from nemo_curator.engine.options import Options, RunOptions
 from nemo_curator.engine.plan import ExecutionPlan
+from nemo_curator.engine.report import RunReport
 from nemo_curator.engine.retry import RetryPolicy
 from nemo_curator.engine.runner import StageRunner
 from nemo_curator.engine.session import Session
@@ -23,6 +25,7 @@ from nemo_curator.tasks import Task
 
 __all__ = ["BaseExecutor", "BaseStageAdapter", "NodeInfo", "WorkerMetadata"]
 
+_READER_SECONDS = 0.02
 _TRUE = {"1", "true", "yes"}
 
 
@@ -81,6 +84,7 @@ class BaseExecutor(ABC):
         plan: ExecutionPlan,
         *,
         initial_tasks: Iterable[Task[Any]] | None = None,
+        seeds: Iterable[Envelope] | None = None,
         observers: Iterable[Observer] = (),
         **changes: Any,
     ) -> Session:
@@ -89,28 +93,82 @@ class BaseExecutor(ABC):
         Args:
             plan: What to run.
             initial_tasks: Tasks to start from; consumed as there is room, so an iterator may be endless in size.
+            seeds: Envelopes to start from instead, see `engine.replay`.
             observers: Are told what happens.
             changes: Run options that differ from the executor's for this run.
 
         Raises:
             CuratorError: The run could not start, or ended early.
         """
+        session = self._session(plan, changes, initial_tasks=initial_tasks, seeds=seeds, observers=observers)
+        for _ in self._steps(session):
+            pass
+        return session
+
+    def stream(
+        self,
+        plan: ExecutionPlan,
+        *,
+        initial_tasks: Iterable[Task[Any]] | None = None,
+        observers: Iterable[Observer] = (),
+        ended: Callable[[RunReport], None] | None = None,
+        **changes: Any,
+    ) -> Iterator[Task[Any]]:
+        """Run a plan and yield its outputs as they come; what nobody has read yet holds the run back.
+
+        The run goes on while outputs are asked for. Closing the iterator, or dropping it, ends the run.
+
+        Args:
+            plan: What to run.
+            initial_tasks: Tasks to start from.
+            observers: Are told what happens.
+            ended: Gets the report when the run is over, however it ended.
+            changes: Run options that differ from the executor's for this run.
+
+        Raises:
+            CuratorError: The run could not start, or ended early.
+        """
+        changes = {**changes, "return_outputs": True}
+        session = self._session(plan, changes, initial_tasks=initial_tasks, observers=observers, streams=True)
+        steps = self._steps(session)
+        try:
+            for _ in steps:
+                since = time.perf_counter()
+                while (task := session.next_output()) is not None:
+                    yield task
+                    # A reader that takes its time must not leave the workers without work.
+                    if time.perf_counter() - since > _READER_SECONDS and session.outputs_wait:
+                        break
+        finally:
+            steps.close()
+            if ended is not None:
+                ended(session.report)
+
+    def _session(self, plan: ExecutionPlan, changes: Mapping[str, Any], **arguments: Any) -> Session:
         options = replace(self.options, **changes) if changes else self.options
-        session = Session(plan, options, backend=self.name, initial_tasks=initial_tasks, observers=observers)
+        return Session(plan, self._fit(options, plan), backend=self.name, **arguments)
+
+    def _steps(self, session: Session) -> Generator[None]:
+        """Check, run and complete a session, or abandon it; yield when outputs may wait."""
         try:
             session.check()
-            self._run(session)
+            yield from self._run(session)
+            while session.outputs_wait:
+                yield
             session.complete()
         except BaseException as error:
             session.abandon(error)
             # The report of a run that failed is worth more than that of one that did not.
             error.__dict__.setdefault("report", session.report)
             raise
-        return session
 
     @abstractmethod
-    def _run(self, session: Session) -> None:
-        """Bring every task of a session to its end."""
+    def _run(self, session: Session) -> Iterator[None]:
+        """Bring every task of a session to its end; yield when outputs may wait."""
+
+    def _fit(self, options: RunOptions, plan: ExecutionPlan) -> RunOptions:
+        """Return the options of a run as the backend's capacity wants them. The default leaves them alone."""
+        return options
 
     def _read_options(self, given: Mapping[str, Any]) -> None:
         """Read the options that only this backend knows. The default knows none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from nemo_curator.engine.packing import Frame, Slice
+from nemo_curator.engine.packing import Slice
 
 __all__ = ["Edge"]
 
@@ -26,13 +26,13 @@ class Edge:
         self.nbytes = 0
         self._slices: deque[Slice] = deque()
 
-    def put(self, frames: Iterable[Frame]) -> None:
-        """Append frames."""
-        for frame in frames:
-            if frame.count:
-                self._slices.append(Slice(frame, 0, frame.count))
-                self.count += frame.count
-                self.nbytes += frame.nbytes
+    def put(self, slices: Iterable[Slice]) -> None:
+        """Append envelopes."""
+        for piece in slices:
+            if piece.count:
+                self._slices.append(piece)
+                self.count += piece.count
+                self.nbytes += piece.nbytes
 
     @property
     def ready(self) -> bool:

@@ -103,7 +103,8 @@ def child_of(family: Family, live: Live, stats: StagePerfStats, tally: Tally, *,
         claims = ((identity, ONE),)
     if isinstance(child, FailedTask):
         tally.counts.children_failed += 1
-        tally.fail_on_purpose(identity, claims, child)
+        parent = None if family.parent is None else Envelope(family.id, family.parent)
+        tally.fail_on_purpose(parent, identity, claims, child, slot)
         return None
     task = adopt(child, identity, family.id, family.parent, family.inherited)
     task._stage_perf = [*family.earlier, stats]

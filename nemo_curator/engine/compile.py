@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from nemo_curator.engine.chain import check_chain
 from nemo_curator.engine.fuse import fuse
 from nemo_curator.engine.plan import ExecutionPlan, PlannedStage, WorkerShape
 from nemo_curator.errors import PlanError
 from nemo_curator.stages.base import CompositeStage, ProcessingStage, StageMeta
+from nemo_curator.stages.retries import Retries
 from nemo_curator.tasks import EmptyTask
 
 __all__ = ["compile_plan", "not_a_stage"]
 
+_GIB = 1024**3
 _MAX_DEPTH = 32
 _UNKNOWN = "<unknown>"
 
@@ -129,7 +131,28 @@ def _resolve(index: int, name: str, stage: AnyStage, place: str, *, is_source: b
         num_workers_per_node=_workers_per_node(name, stage, place),
         shape=_shape(name, stage, place),
         declared_at=place,
+        timeout_s=_timeout(name, stage, place),
+        retries=_retries(name, stage, place),
+        memory_bytes=round(stage.resources.memory_gb * _GIB),
     )
+
+
+def _timeout(name: str, stage: AnyStage, place: str) -> float | None:
+    seconds = cast("object", stage.timeout_s)
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
+        message = f"stage {name!r} (added at {place}): timeout_s must be a number of seconds above 0, or None; got {seconds!r}"
+        raise PlanError(message)
+    return float(seconds)
+
+
+def _retries(name: str, stage: AnyStage, place: str) -> Retries | None:
+    retries = cast("object", stage.retries)
+    if retries is not None and not isinstance(retries, Retries):
+        message = f"stage {name!r} (added at {place}): retries must be a Retries(...), or None; got {retries!r}"
+        raise PlanError(message)
+    return retries
 
 
 def _fixed_workers(name: str, stage: AnyStage, place: str) -> int | None:

@@ -29,15 +29,20 @@ class Envelope:
         task: The task.
         claims: Its shares of sources; empty before the source stage.
         nbytes: Approximate bytes that it keeps alive, once somebody has asked; 0 before.
+        slots: Of what the next stage makes of it only the children in these slots are wanted, from and up to (`None`: all from
+            there on). Set where a part is done again that failed.
     """
 
     id: str
     task: Task[Any]
     claims: Claims = ()
     nbytes: int = 0
+    slots: tuple[int, int | None] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Envelope, (self.id, self.task, self.claims))
+        if self.slots is None:
+            return (Envelope, (self.id, self.task, self.claims))
+        return (Envelope, (self.id, self.task, self.claims, 0, self.slots))
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from typing import Protocol
 from nemo_curator.engine.plan import ExecutionPlan
 from nemo_curator.engine.report import RunReport
 
-__all__ = ["Advanced", "Observer", "Observers", "RunEnded", "RunEvent", "RunStarted"]
+__all__ = ["Advanced", "Observer", "Observers", "RunEnded", "RunEvent", "RunStarted", "Stalled"]
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +44,18 @@ class RunEnded:
     error: BaseException | None
 
 
-RunEvent = RunStarted | Advanced | RunEnded
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """Nothing has moved for a long time.
+
+    Attributes:
+        text: What waits for what, in several lines.
+    """
+
+    text: str
+
+
+RunEvent = RunStarted | Advanced | Stalled | RunEnded
 
 
 class Observer(Protocol):

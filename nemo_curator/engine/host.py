@@ -12,17 +12,18 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from nemo_curator.engine.beacon import Beacon, Where
 from nemo_curator.engine.claims import Claims
 from nemo_curator.engine.envelope import Envelope, Outcome, Receipt
-from nemo_curator.engine.failure import Failure
+from nemo_curator.engine.failure import Failure, one_line, user_traceback
 from nemo_curator.engine.metrics import StageCounts
 from nemo_curator.engine.options import RunOptions
 from nemo_curator.engine.packing import Frame, Packer, Slice, cut_frames
 from nemo_curator.engine.plan import PlannedStage
-from nemo_curator.engine.retry import RetryPolicy
-from nemo_curator.engine.segment import SegmentRunner
+from nemo_curator.engine.segment import Piece, SegmentRunner
 from nemo_curator.engine.shipping import unship
-from nemo_curator.errors import SetupFailed
+from nemo_curator.engine.verdict import Careful, Death
+from nemo_curator.errors import SetupFailed, UnpicklableError
 from nemo_curator.stages.worker_info import NodeInfo, WorkerMetadata
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "OpenSegment",
     "Opened",
     "Progressed",
+    "Refused",
     "ResumeRun",
     "RunBundle",
     "WorkerHost",
@@ -60,11 +62,19 @@ class OpenSegment:
 
 @dataclass(frozen=True, slots=True)
 class RunBundle:
-    """Run a bundle through a segment that is set up; the run's first piece is the answer."""
+    """Run a bundle through a segment that is set up; the run's first piece is the answer.
+
+    Attributes:
+        run: A number for it.
+        segment: Index of the segment.
+        bundle: The inputs.
+        careful: How to go about it, where workers have died with it.
+    """
 
     run: int
     segment: int
     bundle: tuple[Slice, ...]
+    careful: Careful | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +122,8 @@ class Progressed:
         counts: Of every stage of the segment.
         finished: The bundle is done.
         seconds: Time that the worker spent on this piece.
+        done: Inputs of the bundle that are done with, see `Piece`.
+        partial: Something of the input after those is in here.
     """
 
     worker: int
@@ -122,6 +134,17 @@ class Progressed:
     counts: tuple[StageCounts, ...]
     finished: bool
     seconds: float
+    done: int = 0
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A bundle could not be read where it arrived, so that not even its tasks' ids are known."""
+
+    worker: int
+    run: int
+    error: UnpicklableError
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +162,19 @@ class WorkerVanished:
     Attributes:
         worker: The worker.
         how: Half a sentence: ``"was killed by signal 9 (SIGKILL)"``.
+        death: Of what it died.
+        where: What it was doing; `None` if nobody knows.
+        details: Its stack, where that could be taken.
     """
 
     worker: int
     how: str
+    death: Death = Death.CRASHED
+    where: Where | None = None
+    details: str = ""
 
 
-Event = WorkerReady | Opened | Progressed | Closed | WorkerVanished
+Event = WorkerReady | Opened | Progressed | Refused | Closed | WorkerVanished
 
 
 class WorkerHost:
@@ -156,18 +185,30 @@ class WorkerHost:
         options: The run's options.
         packer: How envelopes are moved here.
         node: Name of this machine.
+        beacon: Where the worker says what it is at.
+        allocation: What the worker was given, for its stages to know.
     """
 
-    def __init__(self, worker: int, options: RunOptions, packer: Packer, *, node: str = "localhost") -> None:
+    def __init__(
+        self,
+        worker: int,
+        options: RunOptions,
+        packer: Packer,
+        *,
+        node: str = "localhost",
+        beacon: Beacon | None = None,
+        allocation: object = None,
+    ) -> None:
         self._worker = worker
         self._options = options
         self._packer = packer
         self._node = NodeInfo(node)
         self._token = os.urandom(6).hex()
-        self._metadata = WorkerMetadata(worker_id=f"{node}-{worker}")
+        self._beacon = beacon or Beacon()
+        self._metadata = WorkerMetadata(worker_id=f"{node}-{worker}", allocation=allocation)
         self._segments: dict[int, SegmentRunner] = {}
         self._last: set[int] = set()
-        self._runs: dict[int, tuple[int, Iterator[tuple[list[Envelope], bool]]]] = {}
+        self._runs: dict[int, tuple[int, Iterator[Piece]]] = {}
 
     def handle(self, command: Command) -> Event:
         """Do what a command says and return what came of it. Raises only what is a fault of the engine."""
@@ -175,13 +216,7 @@ class WorkerHost:
             case OpenSegment():
                 return self._open(command)
             case RunBundle():
-                envelopes = [
-                    envelope
-                    for piece in command.bundle
-                    for envelope in self._packer.unpack(piece.frame)[piece.start : piece.stop]
-                ]
-                self._runs[command.run] = (command.segment, self._segments[command.segment].run(envelopes))
-                return self._advance(command.run)
+                return self._run(command)
             case ResumeRun():
                 return self._advance(command.run)
             case CloseWorker():
@@ -195,17 +230,10 @@ class WorkerHost:
 
     def _open(self, command: OpenSegment) -> Opened:
         options = self._options
+        self._beacon.rest()
         try:
             segment = unship(command.shipped)
-            runner = SegmentRunner(
-                segment,
-                RetryPolicy.of(options),
-                self._metadata,
-                piece_seconds=options.bundle_seconds,
-                piece_bytes=options.piece_bytes,
-                ordered=options.preserve_order,
-                token=self._token,
-            )
+            runner = SegmentRunner(segment, options, self._metadata, beacon=self._beacon, token=self._token)
             self._segments[command.segment] = runner
             runner.open(self._node if command.prepare_node else None)
         except SetupFailed as error:
@@ -215,21 +243,47 @@ class WorkerHost:
         counts, _ = runner.take()
         return Opened(self._worker, command.segment, counts)
 
+    def _run(self, command: RunBundle) -> Progressed | Refused:
+        self._beacon.rest()
+        try:
+            envelopes = [
+                envelope
+                for piece in command.bundle
+                for envelope in self._packer.unpack(piece.frame)[piece.start : piece.stop]
+            ]
+        except Exception as error:  # user classes may raise anything when unpickled
+            _, details = user_traceback(error)
+            message = (
+                f"a task that arrived at segment {self._segments[command.segment].name!r} could be pickled, but not read "
+                f"back: {one_line(error)}; keep what tasks hold to plain data\n{details}"
+            )
+            return Refused(self._worker, command.run, UnpicklableError(message))
+        self._runs[command.run] = (command.segment, self._segments[command.segment].run(envelopes, command.careful))
+        return self._advance(command.run)
+
     def _advance(self, run: int) -> Progressed:
         start = time.perf_counter()
         segment, pieces = self._runs[run]
-        piece, finished = next(pieces)
-        last = segment in self._last
+        made = next(pieces)
+        piece, last = made.envelopes, segment in self._last
         counts, receipts = self._segments[segment].take()
         frames: list[Frame] = []
         if not last or self._options.return_outputs:
             piece, frames = self._pack(piece, counts[-1], receipts, self._segments[segment].last_stage)
         deliveries = [(envelope.id, envelope.claims) for envelope in piece] if last else []
-        if finished:
+        if made.finished:
             del self._runs[run]
-        seconds = time.perf_counter() - start
         return Progressed(
-            self._worker, run, tuple(frames), tuple(deliveries), tuple(receipts), counts, finished, seconds
+            self._worker,
+            run,
+            tuple(frames),
+            tuple(deliveries),
+            tuple(receipts),
+            counts,
+            made.finished,
+            seconds=time.perf_counter() - start,
+            done=made.done,
+            partial=made.partial,
         )
 
     def _pack(

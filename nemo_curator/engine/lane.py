@@ -3,42 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from nemo_curator.engine.batching import Edge
+from nemo_curator.engine.inquest import Job, Place
 from nemo_curator.engine.options import RunOptions
-from nemo_curator.engine.packing import Frame, Slice
+from nemo_curator.engine.packing import Slice
 from nemo_curator.engine.plan import Segment
 
-__all__ = ["Job", "Lane"]
+__all__ = ["Lane"]
 
 _MAX_BUNDLE = 8192
 _GROWTH = 8
 _SMOOTHING = 0.3
-
-
-@dataclass(slots=True)
-class Job:
-    """A bundle with its place in the stream.
-
-    Attributes:
-        bundle: The input.
-        order: Its position among the segment's bundles.
-        deaths: Workers that died with it.
-        seconds: Time that workers spent on it.
-        untouched: Nothing of its output was handed on yet, so that it can be done again.
-    """
-
-    bundle: tuple[Slice, ...]
-    order: int
-    deaths: int = 0
-    seconds: float = 0.0
-    untouched: bool = True
-
-    @property
-    def count(self) -> int:
-        """Envelopes in the bundle."""
-        return sum(piece.count for piece in self.bundle)
 
 
 class Lane:
@@ -67,17 +44,14 @@ class Lane:
         self._want = segment.batch_size
         self._seconds_per_task: float | None = None
         self._again: deque[Job] = deque()
-        self._next_order = 0
-        self._turn = 0
-        self._held: dict[int, list[Frame]] = {}
-        self._complete: set[int] = set()
+        self._line: deque[Place] = deque()
 
     @property
     def ready(self) -> bool:
         """Whether there is a bundle to start."""
         if self._again:
             return True
-        if self._options.preserve_order and self._next_order - self._turn > self._window:
+        if len(self._line) > self._window:
             return False
         return self.edge.ready
 
@@ -97,41 +71,62 @@ class Lane:
         """Start the next bundle. Call it when `ready`."""
         self.active += 1
         if self._again:
-            return self._again.popleft()
+            return self._take_again()
         # Near the end of what waits, a fair share for everybody beats a long bundle for one.
         fair = -(-self.edge.count // self.max_hosts)
         bundle = tuple(self.edge.take(min(self._want, max(fair, 1)), self._options.piece_bytes))
-        job = Job(bundle, self._next_order)
-        self._next_order += 1
+        job = Job(bundle)
+        if self._options.preserve_order:
+            self._line.append(job.place)
         return job
 
-    def give_back(self, job: Job) -> None:
-        """Let a job whose worker died be started again, as it was."""
+    def replace(self, job: Job, jobs: Sequence[Job]) -> None:
+        """Let other jobs, in stream order, take the place of one whose worker died."""
         self.active -= 1
-        job.deaths += 1
-        self._again.append(job)
+        self._again.extend(jobs)
+        if self._options.preserve_order:
+            index = next(number for number, place in enumerate(self._line) if place is job.place)
+            job.place.complete = True
+            for offset, other in enumerate(jobs, 1):
+                self._line.insert(index + offset, other.place)
+
+    def _take_again(self) -> Job:
+        """Return a job to be done again; where order is kept the first in line, as others would wait for it."""
+        if self._options.preserve_order:
+            ranks = {id(place): rank for rank, place in enumerate(self._line)}
+            first = min(self._again, key=lambda job: ranks[id(job.place)])
+            self._again.remove(first)
+            return first
+        return self._again.popleft()
 
     def may_go_on(self, job: Job) -> bool:
         """Whether a job that rests may make more now, as far as order is concerned."""
-        return not self._options.preserve_order or job.order == self._turn
+        return not self._options.preserve_order or self._turn() is job.place
 
-    def hand_on(self, job: Job, frames: list[Frame], *, finished: bool) -> list[Frame]:
-        """Return what goes on now that `job` has made `frames`: these, or those whose turn it is if order is kept."""
+    def hand_on(self, job: Job, slices: list[Slice], *, finished: bool) -> list[Slice]:
+        """Return what goes on now that `job` has made `slices`: these, or those whose turn it is if order is kept."""
         if finished:
             self.active -= 1
-            self._learn(job)
+            if job.suspicion is None:
+                self._learn(job)
         if not self._options.preserve_order:
-            return frames
-        self._held.setdefault(job.order, []).extend(frames)
-        if finished:
-            self._complete.add(job.order)
-        released: list[Frame] = []
-        while True:
-            released += self._held.pop(self._turn, [])
-            if self._turn not in self._complete:
-                return released
-            self._complete.discard(self._turn)
-            self._turn += 1
+            return slices
+        job.place.held += slices
+        job.place.complete = finished
+        released: list[Slice] = []
+        while self._line:
+            place = self._line[0]
+            released += place.held
+            place.held = []
+            if not place.complete:
+                break
+            self._line.popleft()
+        return released
+
+    def _turn(self) -> Place | None:
+        while self._line and self._line[0].complete and not self._line[0].held:
+            self._line.popleft()
+        return self._line[0] if self._line else None
 
     def _learn(self, job: Job) -> None:
         """Choose the size of the next bundles by what this one took."""

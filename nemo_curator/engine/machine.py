@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Machine", "detect_machine"]
+__all__ = ["Machine", "cgroup_files", "detect_machine", "read_text", "visible_gpus"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,39 @@ def detect_machine(*, root: Path = Path("/"), environ: Mapping[str, str] | None 
     return Machine(cpus, cpus_from, memory, memory_from)
 
 
+def visible_gpus(*, root: Path = Path("/"), environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Return the GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them: what that says, or SLURM, or the driver.
+
+    Args:
+        root: Where the file system starts; tests give another.
+        environ: Environment; this process's own when not given.
+    """
+    environ = os.environ if environ is None else environ
+    listed = environ.get("CUDA_VISIBLE_DEVICES")
+    if listed is not None:
+        # CUDA takes the list up to the first entry that is none.
+        names = [name.strip() for name in listed.split(",")]
+        return tuple(itertools.takewhile(lambda name: name not in ("", "-1", "NoDevFiles"), names))
+    for variable in ("SLURM_STEP_GPUS", "SLURM_JOB_GPUS", "GPU_DEVICE_ORDINAL"):
+        if environ.get(variable):
+            return tuple(_numbers(environ[variable]))
+    try:
+        folders = [entry for entry in (root / "proc/driver/nvidia/gpus").iterdir() if entry.is_dir()]
+    except OSError:
+        return ()
+    return tuple(str(number) for number in range(len(folders)))
+
+
+def _numbers(text: str) -> Iterator[str]:
+    """Yield the members of a list with ranges: ``0,2-4``."""
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if dash and first.isdigit() and last.isdigit():
+            yield from map(str, range(int(first), int(last) + 1))
+        elif first:
+            yield part.strip()
+
+
 def _affinity() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -60,10 +94,10 @@ def _physical_memory() -> int | None:
         return None
 
 
-def _cgroup_files(root: Path, controller: str, name: str) -> list[Path]:
+def cgroup_files(root: Path, controller: str, name: str) -> list[Path]:
     """Return the files of that name from this process's cgroup up to the root of the hierarchy, v2 and v1."""
     found: list[Path] = []
-    for line in _read(root / "proc/self/cgroup").splitlines():
+    for line in read_text(root / "proc/self/cgroup").splitlines():
         number, controllers, path = [*line.split(":", 2), "", ""][:3]
         if number == "0" and not controllers:
             base = root / "sys/fs/cgroup"
@@ -78,12 +112,12 @@ def _cgroup_files(root: Path, controller: str, name: str) -> list[Path]:
 
 def _cpu_quota(root: Path) -> float | None:
     quotas: list[float] = []
-    for file in _cgroup_files(root, "cpu", "cpu.max"):
-        quota, period = [*_read(file).split(), "", ""][:2]
+    for file in cgroup_files(root, "cpu", "cpu.max"):
+        quota, period = [*read_text(file).split(), "", ""][:2]
         if quota.isdigit() and period.isdigit():
             quotas.append(int(quota) / int(period))
-    for file in _cgroup_files(root, "cpu", "cpu.cfs_quota_us"):
-        quota, period = _read(file).strip(), _read(file.with_name("cpu.cfs_period_us")).strip()
+    for file in cgroup_files(root, "cpu", "cpu.cfs_quota_us"):
+        quota, period = read_text(file).strip(), read_text(file.with_name("cpu.cfs_period_us")).strip()
         if quota.isdigit() and period.isdigit():
             quotas.append(int(quota) / int(period))
     return min(quotas, default=None)
@@ -91,13 +125,14 @@ def _cpu_quota(root: Path) -> float | None:
 
 def _memory_limit(root: Path) -> int | None:
     names = (("memory", "memory.max"), ("memory", "memory.limit_in_bytes"))
-    texts = [_read(file).strip() for controller, name in names for file in _cgroup_files(root, controller, name)]
+    texts = [read_text(file).strip() for controller, name in names for file in cgroup_files(root, controller, name)]
     # Version 1 says "no limit" with a number near 2**63.
     sizes = [int(text) for text in texts if text.isdigit() and int(text) < 1 << 60]
     return min(sizes, default=None)
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return a file's text; nothing where it cannot be read."""
     try:
         return path.read_text()
     except OSError:

@@ -65,6 +65,24 @@ class StageCounts:
             for reason, count in theirs.items():
                 mine[reason] = mine.get(reason, 0) + count
 
+    def take_back(self, other: StageCounts) -> None:
+        """Subtract `other` from this: what it counted will be done, and counted, again. Time was spent all the same."""
+        self.tasks_in -= other.tasks_in
+        self.tasks_kept -= other.tasks_kept
+        self.tasks_failed -= other.tasks_failed
+        self.tasks_out -= other.tasks_out
+        self.children_failed -= other.children_failed
+        self.items_in -= other.items_in
+        self.items_out -= other.items_out
+        for mine, theirs in (
+            (self.tasks_dropped, other.tasks_dropped),
+            (self.items_dropped, other.items_dropped),
+        ):
+            for reason, count in theirs.items():
+                mine[reason] = mine.get(reason, 0) - count
+                if not mine[reason]:
+                    del mine[reason]
+
     def drop(self, reason: str, count: int = 1) -> None:
         """Count tasks that became nothing."""
         self.tasks_dropped[reason] = self.tasks_dropped.get(reason, 0) + count

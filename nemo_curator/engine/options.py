@@ -6,13 +6,15 @@ import math
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, Union, cast, get_args, get_origin, get_type_hints
 
 from nemo_curator.errors import OptionError, did_you_mean
+from nemo_curator.stages.retries import MOST_ATTEMPTS
 
 __all__ = ["Options", "RunOptions"]
 
 OnError = Literal["fail", "quarantine"]
+OnStall = Literal["report", "abort"]
 
 _WORDS = {bool: "True or False", int: "a whole number", float: "a number", str: "text", type(None): "None"}
 
@@ -77,13 +79,25 @@ class RunOptions(Options):
         max_failures: With ``"quarantine"``, how many tasks may be given up before the run ends; `None` for any number.
         max_attempts: Attempts for a task whose error does not say whether trying again helps. 1: no second attempt.
         transient_attempts: Attempts for a task that raises `TransientError`.
+        retry_backoff_s: Seconds before the second attempt; doubled before each further one. Chance takes off up to a half, so that
+            workers that failed together do not come back together.
+        retry_max_backoff_s: The longest such pause.
+        retry_reserve: Further attempts that a stage may make in one worker, whatever their share.
+        retry_share: Beyond those, the share of its calls that may be further attempts.
         preserve_order: Outputs come in the order of inputs, and stages see their stream in that order.
         return_outputs: Bring the last stage's tasks back. Off, a run returns an empty list and holds none of them.
         bundle_seconds: Work that a bundle aims at.
         bundle_bytes: Size at which a bundle is cut; a quarter of `edge_bytes` if that is less.
         edge_bytes: Bytes that may wait between two segments before the one that makes them is held back.
         teardown_timeout_s: Seconds that a worker gets for its stages' `teardown`.
-        max_worker_deaths: Times that a bundle may lose its worker before the run ends.
+        crash_attempts: Workers that a task may cost before it is given up: attempts for one that crashes its worker. As many may
+            die while they start or set a stage up before the run ends.
+        setup_timeout_s: Seconds that a worker gets to set a segment up; `None` for any time.
+        stall_timeout_s: Seconds without any progress after which a report says what waits for what, with the Python stack of
+            every worker; `None` for no such report.
+        on_stall: ``"report"``: the run goes on waiting. ``"abort"``: it ends.
+        quarantine_path: Folder, or any fsspec URL, where tasks are kept that were given up, ready to be run again alone. `None`:
+            the report has the errors, nobody has the tasks.
     """
 
     fuse: bool = True
@@ -91,21 +105,38 @@ class RunOptions(Options):
     max_failures: int | None = None
     max_attempts: int = 1
     transient_attempts: int = 3
+    retry_backoff_s: float = 0.1
+    retry_max_backoff_s: float = 10.0
+    retry_reserve: int = 100
+    retry_share: float = 0.2
     preserve_order: bool = False
     return_outputs: bool = True
     bundle_seconds: float = 0.1
     bundle_bytes: int = 32 * 1024**2
     edge_bytes: int = 256 * 1024**2
     teardown_timeout_s: float = 10.0
-    max_worker_deaths: int = 2
+    crash_attempts: int = 3
+    setup_timeout_s: float | None = None
+    stall_timeout_s: float | None = 300.0
+    on_stall: OnStall = "report"
+    quarantine_path: str | None = None
 
     def __post_init__(self) -> None:
         Options.__post_init__(self)
         self._require_positive("max_attempts", "transient_attempts", "bundle_seconds", "bundle_bytes", "edge_bytes")
         self._require_positive("teardown_timeout_s")
+        for name in ("max_attempts", "transient_attempts"):
+            self._require(name, holds=getattr(self, name) <= MOST_ATTEMPTS, wanted=f"a number up to {MOST_ATTEMPTS}")
+        for name in ("retry_backoff_s", "retry_max_backoff_s", "retry_reserve"):
+            self._require(name, holds=getattr(self, name) >= 0, wanted="a number from 0")
+        self._require("retry_share", holds=0 <= self.retry_share <= 1, wanted="a number from 0 to 1")
         limit = self.max_failures
         self._require("max_failures", holds=limit is None or limit >= 0, wanted="a number from 0, or None")
-        self._require("max_worker_deaths", holds=self.max_worker_deaths >= 0, wanted="a number from 0")
+        # The first death shows where, another one shows who.
+        self._require("crash_attempts", holds=self.crash_attempts >= 2, wanted="a number from 2")
+        for name in ("setup_timeout_s", "stall_timeout_s"):
+            if getattr(self, name) is not None:
+                self._require_positive(name)
 
     @property
     def piece_bytes(self) -> int:
@@ -120,6 +151,10 @@ def _fits(value: object, hint: Any) -> bool:
         return value in get_args(hint)
     if origin in (Union, types.UnionType):
         return any(_fits(value, part) for part in get_args(hint))
+    if origin in (list, tuple):
+        return isinstance(value, origin) and all(
+            _fits(member, get_args(hint)[0]) for member in cast("list[object]", value)
+        )
     if hint is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     if hint is int:
@@ -133,4 +168,6 @@ def _in_words(hint: Any) -> str:
         return "one of " + ", ".join(repr(choice) for choice in get_args(hint))
     if origin in (Union, types.UnionType):
         return ", or ".join(_in_words(part) for part in get_args(hint))
+    if origin in (list, tuple):
+        return f"a {origin.__name__} of {_WORDS[get_args(hint)[0]]}"
     return _WORDS.get(hint, str(hint))

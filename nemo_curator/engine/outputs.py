@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeGuard, cast
 
 from nemo_curator.errors import StageContractError
@@ -22,6 +22,7 @@ __all__ = [
     "live_children",
     "one_ahead",
     "why_none",
+    "within",
 ]
 
 Live = tuple[int, "Task[Any]"]
@@ -103,6 +104,13 @@ def one_ahead(children: Iterator[object]) -> Iterator[tuple[Live, bool]]:
         raise
     if held is not None:
         yield held, True
+
+
+def within(children: Iterable[object], slots: tuple[int, int | None]) -> Iterator[object]:
+    """Yield children with `None` in place of those outside of some slots: from, and up to (`None`: to the end)."""
+    first, last = slots
+    for slot, child in enumerate(children):
+        yield child if slot >= first and (last is None or slot < last) else None
 
 
 def adopt(

@@ -43,6 +43,11 @@ class Slice:
     start: int
     stop: int
 
+    @classmethod
+    def whole(cls, frame: Frame) -> Slice:
+        """Return all of a frame."""
+        return cls(frame, 0, frame.count)
+
     @property
     def count(self) -> int:
         """How many envelopes."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nemo_curator.stages.base import ProcessingStage, Topology
+from nemo_curator.stages.retries import Retries
 
 __all__ = ["ExecutionPlan", "PlannedStage", "Segment", "WorkerShape"]
 
@@ -52,6 +53,9 @@ class PlannedStage:
         num_workers_per_node: The same per node; at most one of the two is given.
         shape: What a worker needs in order to host it.
         declared_at: ``file:line`` where it was added to the pipeline.
+        timeout_s: Seconds that one call may take; `None` for any time.
+        retries: What the stage says about its own retries; `None` if the run decides.
+        memory_bytes: Memory of one worker; 0 if the stage does not say.
     """
 
     index: int
@@ -67,6 +71,9 @@ class PlannedStage:
     num_workers_per_node: float | None
     shape: WorkerShape
     declared_at: str
+    timeout_s: float | None = None
+    retries: Retries | None = None
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +109,11 @@ class Segment:
     def cpus(self) -> float:
         """CPUs that it keeps busy while it runs a bundle."""
         return max(stage.cpus for stage in self.stages)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory that its stages say a worker needs for it; 0 if none does."""
+        return max(stage.memory_bytes for stage in self.stages)
 
     @property
     def shape(self) -> WorkerShape:

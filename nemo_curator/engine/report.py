@@ -33,9 +33,11 @@ class RunReport:
         sources_completed: Sources all of whose tasks came to an end without a failure.
         sources_failed: Sources of which a task failed.
         failures: What was raised, one entry a task that was given up.
+        workers_lost: Workers that died with something to do.
+        peak_worker_bytes: The most memory that one worker was seen to have of its own; 0 where that cannot be told.
         warnings: What went wrong without costing a task, in sentences.
         seconds: Wall time.
-        status: ``running``, ``completed`` or ``failed``.
+        status: ``running``, ``completed``, ``failed``, ``interrupted`` or, for a stream that was not read to its end, ``closed``.
     """
 
     pipeline: str
@@ -46,6 +48,8 @@ class RunReport:
     sources_completed: int = 0
     sources_failed: int = 0
     failures: list[Failure] = field(default_factory=list[Failure])
+    workers_lost: int = 0
+    peak_worker_bytes: int = 0
     warnings: list[str] = field(default_factory=list[str])
     seconds: float = 0.0
     status: str = "running"

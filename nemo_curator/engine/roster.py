@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from nemo_curator.engine.plan import Segment, WorkerShape
 
-__all__ = ["Roster", "Worker"]
+__all__ = ["Free", "Roster", "Worker"]
+
+_EPSILON = 1e-9
 
 
 @dataclass(slots=True, eq=False)
@@ -40,7 +42,7 @@ class Roster:
     Attributes:
         busy: Workers that work or set up.
         cpus: CPUs that these take.
-        gpus: GPUs that these take.
+        memory_bytes: Memory that their stages say they need.
     """
 
     def __init__(self) -> None:
@@ -50,9 +52,10 @@ class Roster:
         self._resting: dict[int, dict[int, Worker]] = {}
         self._count: Counter[WorkerShape] = Counter()
         self._starting: Counter[WorkerShape] = Counter()
+        self._stopping = 0
         self.busy = 0
         self.cpus = 0.0
-        self.gpus = 0.0
+        self.memory_bytes = 0
 
     def __getitem__(self, number: int) -> Worker:
         return self._workers[number]
@@ -71,10 +74,13 @@ class Roster:
         """Return how many workers of each shape are starting."""
         return Counter(self._starting)
 
+    def __iter__(self) -> Iterator[Worker]:
+        return iter(self._workers.values())
+
     @property
     def quiet(self) -> bool:
-        """Whether no worker works, sets up or starts."""
-        return not self.busy and not self._starting.total()
+        """Whether no worker works, sets up, starts or ends."""
+        return not self.busy and not self._starting.total() and not self._stopping
 
     def idle_host(self, segment: int) -> Worker | None:
         """Return an idle worker that has the segment set up and no run of it that rests."""
@@ -114,7 +120,7 @@ class Roster:
         worker.busy_with = segment
         self.busy += 1
         self.cpus += segment.cpus
-        self.gpus += segment.shape.gpus
+        self.memory_bytes += segment.memory_bytes
 
     def release(self, worker: Worker) -> None:
         """Note that a worker is done with what it did."""
@@ -135,12 +141,16 @@ class Roster:
         """Note that an idle worker was told to end."""
         self._leave_idle(worker)
         worker.stopping = True
+        self._stopping += 1
         self._count[worker.shape] -= 1
 
     def remove(self, number: int) -> Worker | None:
         """Forget a worker that has ended or died; return what it was, unless it was told to end or is not known."""
         worker = self._workers.pop(number, None)
-        if worker is None or worker.stopping:
+        if worker is None:
+            return None
+        if worker.stopping:
+            self._stopping -= 1
             return None
         if not worker.started:
             self._starting[worker.shape] -= 1
@@ -158,7 +168,7 @@ class Roster:
         assert segment is not None
         self.busy -= 1
         self.cpus -= segment.cpus
-        self.gpus -= segment.shape.gpus
+        self.memory_bytes -= segment.memory_bytes
         if forget:
             worker.busy_with = None
 
@@ -174,3 +184,22 @@ class Roster:
         del self._idle[worker.shape][worker.number]
         for segment in worker.hosts:
             self._idle_hosts[segment].pop(worker.number, None)
+
+
+@dataclass(slots=True)
+class Free:
+    """What is left to be given away in one round of decisions."""
+
+    workers: int
+    cpus: float
+    memory_bytes: float
+
+    def fits(self, segment: Segment) -> bool:
+        """Whether a bundle of the segment can run besides what runs."""
+        return self.workers >= 1 and self.cpus + _EPSILON >= segment.cpus and self.memory_bytes >= segment.memory_bytes
+
+    def give(self, segment: Segment) -> None:
+        """Take away what the segment needs."""
+        self.workers -= 1
+        self.cpus -= segment.cpus
+        self.memory_bytes -= segment.memory_bytes

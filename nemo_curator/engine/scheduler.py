@@ -7,104 +7,27 @@ which in the end holds back the source.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
-from nemo_curator.engine.host import Closed, Event, Opened, Progressed, WorkerReady, WorkerVanished
-from nemo_curator.engine.lane import Job, Lane
+from nemo_curator.engine.gpus import GpuSlots
+from nemo_curator.engine.host import Closed, Event, Opened, Progressed, Refused, WorkerReady, WorkerVanished
+from nemo_curator.engine.inquest import Job, after_death, doing_in_words, rest_of
+from nemo_curator.engine.instructions import Capacity, Instruction, News, Open, Resume, Run, SegmentState, Start, Stop
+from nemo_curator.engine.lane import Lane
 from nemo_curator.engine.options import RunOptions
 from nemo_curator.engine.packing import Frame, Slice
 from nemo_curator.engine.plan import Segment, WorkerShape
-from nemo_curator.engine.roster import Roster, Worker
-from nemo_curator.errors import WorkerLost
+from nemo_curator.engine.roster import Free, Roster, Worker
+from nemo_curator.engine.verdict import Death
+from nemo_curator.errors import ConservationError, SetupFailed, WorkerLost
 
-__all__ = ["Capacity", "Instruction", "Open", "Resume", "Run", "Scheduler", "Start", "Stop"]
+__all__ = ["Scheduler"]
 
 _FEED_COUNT = 4096
 _EDGE_COUNT = 16384
 _EPSILON = 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class Capacity:
-    """What a run may use.
-
-    Attributes:
-        workers: Workers that may be busy at a time.
-        cpus: CPUs that busy workers may take together.
-        gpus: GPUs, likewise.
-        nodes: Machines that all this is on.
-    """
-
-    workers: int
-    cpus: float
-    gpus: float = 0.0
-    nodes: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Start a worker."""
-
-    worker: int
-    shape: WorkerShape
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Let a worker that has nothing more to do tear down and end."""
-
-    worker: int
-
-
-@dataclass(frozen=True, slots=True)
-class Open:
-    """Let a worker set a segment up."""
-
-    worker: int
-    segment: int
-    prepare_node: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Let a worker run a bundle."""
-
-    worker: int
-    run: int
-    segment: int
-    bundle: tuple[Slice, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Resume:
-    """Let a worker go on with a run that rests."""
-
-    worker: int
-    run: int
-
-
-Instruction = Start | Stop | Open | Run | Resume
-
-
-@dataclass(slots=True)
-class _Free:
-    """What is left to be given away in one round of decisions."""
-
-    workers: int
-    cpus: float
-    gpus: float
-
-    def fits(self, segment: Segment) -> bool:
-        """Whether a bundle of the segment can run besides what runs."""
-        return self.workers >= 1 and self.cpus + _EPSILON >= segment.cpus and self.gpus + _EPSILON >= segment.shape.gpus
-
-    def give(self, segment: Segment) -> None:
-        """Take away what the segment needs."""
-        self.workers -= 1
-        self.cpus -= segment.cpus
-        self.gpus -= segment.shape.gpus
 
 
 class Scheduler:
@@ -121,10 +44,13 @@ class Scheduler:
         self._options = options
         self._lanes = [Lane(segment, options, capacity.workers, capacity.nodes) for segment in segments]
         self._roster = Roster()
+        self._devices = GpuSlots(capacity.gpus)
         self._jobs: dict[int, tuple[Lane, Job, int]] = {}
         self._numbers = iter(range(1 << 62))
-        self._outputs: list[Frame] = []
+        self._active: dict[int, int] = {}
+        self._outputs: list[Slice] = []
         self._stillborn = 0
+        self.outputs_full = False
 
     # What the driver gives and asks
 
@@ -150,78 +76,128 @@ class Scheduler:
 
     def feed(self, frames: Iterable[Frame]) -> None:
         """Give tasks that the run starts from."""
-        self._lanes[0].edge.put(frames)
+        self._lanes[0].edge.put(map(Slice.whole, frames))
 
     def end_input(self) -> None:
         """Say that there are no more of them."""
         self._lanes[0].edge.ended = True
         self._spread_ends()
 
-    def take_outputs(self) -> list[Frame]:
+    def take_outputs(self) -> list[Slice]:
         """Return what left the last segment since the last call."""
         taken, self._outputs = self._outputs, []
         return taken
-
-    def segment_of(self, run: int) -> Segment:
-        """Return the segment of a run that is not finished."""
-        return self._jobs[run][0].segment
 
     def queued(self) -> list[int]:
         """Return the number of tasks that wait in front of each segment."""
         return [lane.edge.count for lane in self._lanes]
 
+    def states(self) -> list[SegmentState]:
+        """Return what every segment waits for."""
+        return [
+            SegmentState(
+                lane.segment.name,
+                lane.edge.count,
+                lane.edge.nbytes,
+                lane.active,
+                sum(job.count for other, job, _ in self._jobs.values() if other is lane),
+                self._why(lane),
+            )
+            for lane in self._lanes
+        ]
+
+    def _why(self, lane: Lane) -> str:
+        """Return why no more of a segment is under way, as half a sentence."""
+        if lane.ended:
+            return "it has ended"
+        if not self._has_room(lane):
+            return "it is held back, as too much of what it made waits for the next one"
+        if lane.node_preparing:
+            return "its first worker sets up"
+        if self._has_work(lane):
+            return "it waits for a free worker"
+        if lane.active:
+            return "it waits for what is under way"
+        return "it waits for input"
+
+    def queued_bytes(self) -> list[int]:
+        """Return the bytes that wait in front of each segment."""
+        return [lane.edge.nbytes for lane in self._lanes]
+
+    def working_on(self, worker: int) -> Segment | None:
+        """Return the segment that a worker runs or sets up now."""
+        known = self._roster.get(worker)
+        return known.busy_with if known else None
+
     # Events
 
-    def handle(self, event: Event) -> None:
-        """Take note of an event.
+    def handle(self, event: Event) -> list[News]:
+        """Take note of an event; return what the books must be told.
 
         Raises:
-            WorkerLost: A bundle has lost its worker too often, or cannot be done again.
+            WorkerLost: Workers die without anybody to blame, or while they start or set a stage up, time and again.
+            UnpicklableError: A task cannot be read where it arrived.
         """
         match event:
             case WorkerReady():
                 self._roster.started(event.worker)
             case Opened():
-                self._opened(event)
+                return [self._opened(event)]
             case Progressed():
-                self._progressed(event)
+                return [self._progressed(event)]
+            case Refused():
+                raise event.error
             case Closed():
                 self._roster.remove(event.worker)
+                self._devices.release(event.worker)
             case WorkerVanished():
-                self._vanished(event)
+                return self._vanished(event)
+        return []
 
-    def _opened(self, event: Opened) -> None:
+    def _opened(self, event: Opened) -> News:
+        if event.error is not None:
+            raise event.error
         lane = self._lanes[event.segment]
         lane.node_ready, lane.node_preparing = True, False
         lane.opening -= 1
         worker = self._roster[event.worker]
         worker.hosts.add(event.segment)
         self._roster.release(worker)
+        return News(lane.segment, event.counts)
 
-    def _progressed(self, event: Progressed) -> None:
+    def _progressed(self, event: Progressed) -> News:
         lane, job, number = self._jobs[event.run]
         worker = self._roster[number]
+        del self._active[number]
         job.seconds += event.seconds
-        job.untouched = False
         if event.finished:
             del self._jobs[event.run]
         else:
             self._roster.rest(worker, lane.segment.index, event.run)
         self._roster.release(worker)
-        frames = lane.hand_on(job, list(event.frames), finished=event.finished)
+        slices, event = job.admit(event, lane.segment.batch_size)
+        if event.finished and job.skip:
+            message = (
+                f"segment {lane.segment.name!r} was run again on the same tasks after a worker had died, and made less of them than "
+                "the first time; a stage must make the same of a task each time"
+            )
+            raise ConservationError(message)
+        slices = lane.hand_on(job, slices, finished=event.finished)
         following = lane.segment.index + 1
         if following < len(self._lanes):
-            self._lanes[following].edge.put(frames)
+            self._lanes[following].edge.put(slices)
         else:
-            self._outputs += frames
+            self._outputs += slices
         if event.finished:
             self._spread_ends()
+        return News(lane.segment, event.counts, event.receipts, event.deliveries)
 
-    def _vanished(self, event: WorkerVanished) -> None:
-        """Let the bundles of a worker that died be done again, as long as nothing that they made was handed on."""
+    def _vanished(self, event: WorkerVanished) -> list[News]:
+        """Let the bundles of a worker that died be done again, those that it was not working on as if nothing had been."""
+        self._devices.release(event.worker)
         worker = self._roster.remove(event.worker)
         if worker is None:
-            return
+            return []
         if not worker.started:
             self._stillborn += 1
             self._bear(self._stillborn, f"a worker {event.how} before it could take a command")
@@ -233,18 +209,45 @@ class Scheduler:
             lane.opening -= 1
             lane.node_preparing = False
             lane.setup_deaths += 1
-            self._bear(lane.setup_deaths, f"a worker {event.how} while it set up segment {lane.segment.name!r}")
+            self._died_in_setup(lane, event)
+        news: list[News] = []
+        active = self._active.pop(event.worker, None)
         for run in [run for run, (_, _, number) in self._jobs.items() if number == event.worker]:
             lane, job, _ = self._jobs.pop(run)
-            lane.give_back(job)
-            doing = f"a worker {event.how} while it ran {job.count} tasks through segment {lane.segment.name!r}"
-            self._bear(job.deaths if job.untouched else self._options.max_worker_deaths + 1, doing, attempt=job.deaths)
+            news.append(self._again(lane, job, event, guilty=run == active))
+        return news
 
-    def _bear(self, deaths: int, what: str, attempt: int | None = None) -> None:
+    def _died_in_setup(self, lane: Lane, event: WorkerVanished) -> None:
+        index = -1 if event.where is None else event.where.stage
+        stage = next((stage for stage in lane.segment.stages if stage.index == index), None)
+        if stage is not None and event.death is not Death.CRASHED:
+            raise SetupFailed(stage.name, stage.declared_at, "setup", f"its worker {event.how}", event.details)
+        what = (
+            f"segment {lane.segment.name!r}"
+            if stage is None
+            else f"stage {stage.name!r} of segment {lane.segment.name!r}"
+        )
+        self._bear(lane.setup_deaths, f"a worker {event.how} while it set up {what}")
+
+    def _again(self, lane: Lane, job: Job, event: WorkerVanished, *, guilty: bool) -> News:
+        if not guilty:
+            lane.replace(job, [rest_of(job)])
+            return News(lane.segment, undone=tuple(job.debt.counts))
+        attempts = self._options.crash_attempts
+        segment = lane.segment
+        jobs = after_death(job, event, attempts=attempts, batch_size=segment.batch_size, barrier=segment.is_barrier)
+        doing = doing_in_words(segment, job, event.where)
+        for other in jobs:
+            if other.suspicion is not None:
+                self._bear(other.suspicion.unnamed, f"a worker {event.how} {doing}")
+        lane.replace(job, jobs)
+        return News(segment, undone=tuple(job.debt.counts), warning=f"worker {event.worker} {event.how} {doing}")
+
+    def _bear(self, deaths: int, what: str) -> None:
         """Raise `WorkerLost` if this was one death too many."""
-        if deaths > self._options.max_worker_deaths:
+        if deaths >= self._options.crash_attempts:
             message = (
-                f"{what} (attempt {attempt or deaths}); look for a crash in native code or too little memory there, "
+                f"{what} (attempt {deaths}); look for a crash in native code or too little memory there, "
                 "and at what the worker wrote to standard error"
             )
             raise WorkerLost(message)
@@ -258,9 +261,9 @@ class Scheduler:
     def decide(self) -> Iterator[Instruction]:
         """Yield what is to be done now, nearest to the end of the pipeline first."""
         roster = self._roster
-        free = _Free(
-            self._capacity.workers - roster.busy, self._capacity.cpus - roster.cpus, self._capacity.gpus - roster.gpus
-        )
+        capacity = self._capacity
+        memory = math.inf if capacity.memory_bytes is None else capacity.memory_bytes - roster.memory_bytes
+        free = Free(capacity.workers - roster.busy, capacity.cpus - roster.cpus, memory)
         pending = roster.starting()
         for lane in reversed(self._lanes):
             if not self._has_room(lane):
@@ -280,7 +283,7 @@ class Scheduler:
     def _has_room(self, lane: Lane) -> bool:
         """Whether what this segment makes has a place to wait in."""
         if lane.segment.index + 1 == len(self._lanes):
-            return True
+            return not self.outputs_full
         edge = self._lanes[lane.segment.index + 1].edge
         # A barrier needs everything, and a batch that is not complete cannot be taken: neither can be waited for.
         if edge.barrier or not edge.ready:
@@ -304,7 +307,9 @@ class Scheduler:
         worker = self._rested(lane)
         if worker is not None:
             self._roster.occupy(worker, segment)
-            return Resume(worker.number, self._roster.wake(worker, segment.index))
+            run = self._roster.wake(worker, segment.index)
+            self._active[worker.number] = run
+            return Resume(worker.number, run)
         if not lane.ready:
             return None
         worker = self._roster.idle_host(segment.index)
@@ -312,7 +317,8 @@ class Scheduler:
             self._roster.occupy(worker, segment)
             job, run = lane.take(), next(self._numbers)
             self._jobs[run] = (lane, job, worker.number)
-            return Run(worker.number, run, segment.index, job.bundle)
+            self._active[worker.number] = run
+            return Run(worker.number, run, segment.index, job.bundle, job.suspicion and job.suspicion.careful)
         if lane.hosts >= lane.max_hosts or lane.node_preparing:
             return None
         worker = self._roster.idle_newcomer(segment.shape, segment.index)
@@ -326,20 +332,45 @@ class Scheduler:
         lane.opening += 1
         return Open(worker.number, lane.segment.index, prepare)
 
-    def _hire(self, lane: Lane, pending: Counter[WorkerShape]) -> Iterator[Start]:
+    def _hire(self, lane: Lane, pending: Counter[WorkerShape]) -> Iterator[Start | Stop]:
         """Start workers for bundles that nobody is there for, as long as there may be more of this shape."""
         shape = lane.segment.shape
         most = self._capacity.workers
-        for has, needs in ((self._capacity.cpus, lane.segment.cpus), (self._capacity.gpus, shape.gpus)):
-            most = min(most, int((has + _EPSILON) / needs)) if needs else most
+        if lane.segment.cpus:
+            most = min(most, int((self._capacity.cpus + _EPSILON) / lane.segment.cpus))
         # Bundles that a worker is being started or set up for need no other.
         demand = max(lane.demand - lane.opening, 0)
         wanted = min(demand, lane.max_hosts - lane.hosts) - pending[shape]
         pending[shape] = max(pending[shape] - demand, 0)
         for _ in range(min(wanted, most - self._roster.count(shape))):
             number = next(self._numbers)
+            devices: tuple[str, ...] | None = ()
+            if shape.gpus:
+                devices = self._devices.acquire(number, shape.gpus)
+                if devices is None:
+                    yield from self._make_room(lane)
+                    return
             self._roster.add(number, shape)
-            yield Start(number, shape)
+            yield Start(number, shape, devices)
+
+    def _make_room(self, lane: Lane) -> Iterator[Stop]:
+        """Let go of an idle worker of another shape that has devices which a segment waits for.
+
+        A worker keeps its devices as long as it lives, as it keeps its models on them; so it goes only when it has nothing to do.
+        """
+        for worker in list(self._roster):
+            idle = worker.started and not worker.stopping and worker.busy_with is None and not worker.resting
+            if not idle or not worker.shape.gpus or worker.shape == lane.segment.shape:
+                continue
+            shape = worker.shape
+            if any(
+                other.segment.shape == shape and self._has_work(other) and self._has_room(other)
+                for other in self._lanes
+            ):
+                continue
+            self._roster.dismiss(worker)
+            yield Stop(worker.number)
+            return
 
     def _dismiss(self) -> Iterator[Stop]:
         """Let go of workers that no segment will need any more."""

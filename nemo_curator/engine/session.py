@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import copy
+import logging
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from nemo_curator.engine.claims import Claims
 from nemo_curator.engine.envelope import Envelope, Outcome, Receipt
 from nemo_curator.engine.failure import Failure
-from nemo_curator.engine.hooks import Advanced, Observer, Observers, RunEnded, RunStarted
+from nemo_curator.engine.guard import Reading
+from nemo_curator.engine.hooks import Advanced, Observer, Observers, RunEnded, RunStarted, Stalled
 from nemo_curator.engine.ids import root_ids
 from nemo_curator.engine.ledger import Ledger
 from nemo_curator.engine.metrics import StageCounts
 from nemo_curator.engine.options import RunOptions
+from nemo_curator.engine.packing import task_nbytes
 from nemo_curator.engine.plan import ExecutionPlan, Segment
 from nemo_curator.engine.report import RunReport
 from nemo_curator.engine.shipping import ship
@@ -22,6 +26,8 @@ from nemo_curator.errors import ConservationError, CuratorError, UnpicklableErro
 from nemo_curator.tasks import EmptyTask, Task
 
 __all__ = ["Session"]
+
+_log = logging.getLogger(__name__)
 
 
 class Session:
@@ -35,8 +41,10 @@ class Session:
         options: How it shall behave.
         backend: Name of the backend, for the report.
         initial_tasks: Tasks that the run starts from, consumed as there is room; an `EmptyTask` when there are none.
+        seeds: Envelopes that the run starts from instead, with their ids and claims.
         observers: Are told what happens.
         redelivers: The backend may deliver the same task twice.
+        streams: Somebody reads the outputs one by one while the run goes on; otherwise they are kept up to its end.
     """
 
     def __init__(
@@ -46,17 +54,23 @@ class Session:
         *,
         backend: str,
         initial_tasks: Iterable[Task[Any]] | None = None,
+        seeds: Iterable[Envelope] | None = None,
         observers: Iterable[Observer] = (),
         redelivers: bool = False,
+        streams: bool = False,
     ) -> None:
         self.plan = plan
         self.options = options
         self.report = RunReport.of(plan, backend)
         self.outputs: list[Task[Any]] = []
         self._initial = initial_tasks
+        self._seeds = seeds
         self._ledger = Ledger(redelivers=redelivers)
         self._observers = Observers(observers)
         self._shipped: dict[int, bytes] = {}
+        self._streams = streams
+        self._waiting: deque[tuple[Task[Any], int]] = deque()
+        self._waiting_bytes = 0
         self._start = time.perf_counter()
 
     # Before
@@ -92,6 +106,11 @@ class Session:
         Args:
             deep: Copy payloads too. Not needed where tasks are pickled on their way to a worker.
         """
+        if self._seeds is not None:
+            for seed in self._seeds:
+                self.report.tasks_fed += 1
+                yield seed
+            return
         tasks = [EmptyTask()] if self._initial is None else self._initial
         for identity, task in root_ids(tasks):
             own = _own_copy(identity, task) if deep else copy.copy(task)
@@ -107,13 +126,25 @@ class Session:
         counts: Sequence[StageCounts],
         receipts: Iterable[Receipt] = (),
         deliveries: Iterable[tuple[str, Claims]] = (),
+        *,
+        undone: Sequence[StageCounts] = (),
         queued: Sequence[int] = (),
     ) -> None:
         """Enter what a worker did: counts of the segment's stages, who left early, who reached the end.
 
+        Args:
+            segment: The segment.
+            counts: Of its stages.
+            receipts: Tasks that left early.
+            deliveries: Tasks that reached the end.
+            undone: Counts that were entered before, of work that a worker's death has undone.
+            queued: Tasks that wait in front of each segment.
+
         Raises:
             StageFailed: A task was given up, and the run shall end for it.
         """
+        for stage, less in zip(segment.stages, undone, strict=False):
+            self.report.stages[stage.index].counts.take_back(less)
         for stage, more in zip(segment.stages, counts, strict=False):
             self.report.stages[stage.index].counts.add(more)
         for identity, claims in deliveries:
@@ -129,7 +160,48 @@ class Session:
 
     def deliver(self, envelopes: Iterable[Envelope]) -> None:
         """Keep tasks that reached the end, for the caller of the run."""
-        self.outputs += [envelope.task for envelope in envelopes]
+        if not self._streams:
+            self.outputs += [envelope.task for envelope in envelopes]
+            return
+        for envelope in envelopes:
+            nbytes = task_nbytes(envelope)
+            self._waiting.append((envelope.task, nbytes))
+            self._waiting_bytes += nbytes
+
+    def next_output(self) -> Task[Any] | None:
+        """Return a task that waits for the reader of a stream, and hold it no more; `None` if none waits."""
+        if not self._waiting:
+            return None
+        task, nbytes = self._waiting.popleft()
+        self._waiting_bytes -= nbytes
+        return task
+
+    @property
+    def outputs_wait(self) -> bool:
+        """Whether the reader of a stream has something to do, so that nobody needs to wait for more."""
+        return bool(self._waiting)
+
+    @property
+    def outputs_full(self) -> bool:
+        """Whether so much waits for the reader of a stream that no more shall be made."""
+        return self._waiting_bytes >= self.options.edge_bytes
+
+    def lost_worker(self, sentence: str) -> None:
+        """Note that a worker died with something to do."""
+        self.report.workers_lost += 1
+        self.warn(sentence)
+
+    def saw_memory(self, readings: Iterable[Reading]) -> None:
+        """Note how much memory workers have."""
+        for reading in readings:
+            if reading.private_bytes is not None:
+                self.report.peak_worker_bytes = max(self.report.peak_worker_bytes, reading.private_bytes)
+
+    def stalled(self, text: str) -> None:
+        """Note, and say, that nothing moves."""
+        _log.warning("%s", text)
+        self.warn(text)
+        self._observers.tell(Stalled(text))
 
     def warn(self, sentence: str) -> None:
         """Note what went wrong without costing a task."""
@@ -165,7 +237,10 @@ class Session:
 
     def abandon(self, error: BaseException) -> None:
         """Close the books of a run that ended early."""
-        self._end("failed", error)
+        if isinstance(error, GeneratorExit):
+            self._end("closed", None)
+        else:
+            self._end("failed" if isinstance(error, Exception) else "interrupted", error)
 
     def _end(self, status: str, error: BaseException | None) -> None:
         self.report.status = status

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from nemo_curator.engine.claims import Claims
 from nemo_curator.engine.envelope import Envelope, Outcome, Receipt
 from nemo_curator.engine.failure import Failure
 from nemo_curator.engine.metrics import StageCounts
 from nemo_curator.engine.plan import PlannedStage
+from nemo_curator.engine.quarantine import Quarantine
+from nemo_curator.errors import OutputError
 from nemo_curator.tasks import FailedTask
 
 __all__ = ["Tally"]
@@ -19,10 +22,12 @@ class Tally:
 
     Args:
         planned: The stage.
+        quarantine: Where tasks are kept that were given up; nowhere when not given.
     """
 
-    def __init__(self, planned: PlannedStage) -> None:
+    def __init__(self, planned: PlannedStage, quarantine: Quarantine | None = None) -> None:
         self._planned = planned
+        self._quarantine = quarantine
         self.counts = StageCounts()
         self.receipts: list[Receipt] = []
 
@@ -43,18 +48,64 @@ class Tally:
         self.counts.drop(reason)
         self.receipts.append(Receipt(envelope.id, envelope.claims, Outcome.DROPPED, self._planned.name, reason))
 
-    def fail(self, envelope: Envelope, error: BaseException, attempts: int = 1) -> None:
-        """Count a task that was given up."""
+    def fail(
+        self,
+        envelope: Envelope,
+        error: BaseException,
+        attempts: int = 1,
+        *,
+        slots: tuple[int, int | None] | None = None,
+    ) -> None:
+        """Count a task that was given up.
+
+        Args:
+            envelope: The task.
+            error: Why.
+            attempts: How often it was tried.
+            slots: Of a task that became something before it failed, the children that are missing: from, and up to (`None`:
+                all that would have followed).
+        """
         self.counts.tasks_failed += 1
         planned = self._planned
         failure = Failure.of(
             error, task_id=envelope.id, stage=planned.name, declared_at=planned.declared_at, attempts=attempts
         )
-        reason = type(error).__name__
-        self.receipts.append(Receipt(envelope.id, envelope.claims, Outcome.FAILED, planned.name, reason, failure))
+        self._give_up(envelope, envelope.id, envelope.claims, failure, _name_of(error), slots)
 
-    def fail_on_purpose(self, identity: str, claims: Claims, sentinel: FailedTask) -> None:
-        """Note a `FailedTask` that the stage returned. Whether a task or one of its children failed, the caller counts."""
+    def fail_on_purpose(
+        self, parent: Envelope | None, identity: str, claims: Claims, sentinel: FailedTask, slot: int | None = None
+    ) -> None:
+        """Note a `FailedTask` that the stage returned. Whether a task or one of its children failed, the caller counts.
+
+        Args:
+            parent: The task that it was made of; `None` for a group.
+            identity: The id of what failed.
+            claims: Its claims.
+            sentinel: What the stage returned.
+            slot: Which of the parent's children it is; `None` if it stands for the parent itself.
+        """
         planned = self._planned
         failure = Failure(identity, planned.name, planned.declared_at, 1, sentinel.reason, frame="", details="")
-        self.receipts.append(Receipt(identity, claims, Outcome.FAILED, planned.name, "FailedTask", failure))
+        slots = None if slot is None else (slot, slot + 1)
+        self._give_up(parent, identity, claims, failure, "FailedTask", slots)
+
+    def _give_up(
+        self,
+        envelope: Envelope | None,
+        identity: str,
+        claims: Claims,
+        failure: Failure,
+        reason: str,
+        slots: tuple[int, int | None] | None,
+    ) -> None:
+        if self._quarantine is not None and envelope is not None:
+            try:
+                self._quarantine.keep(envelope, failure, reason=reason, slots=slots)
+            except OutputError as error:
+                # The task is lost to a replay, not to the report.
+                failure = replace(failure, cause=f"{failure.cause} (and it could not be kept in quarantine: {error})")
+        self.receipts.append(Receipt(identity, claims, Outcome.FAILED, self._planned.name, reason, failure))
+
+
+def _name_of(error: BaseException) -> str:
+    return type(error).__name__

@@ -42,7 +42,7 @@ class ProgressBars:
             self._begin(event)
         elif isinstance(event, Advanced):
             self._advance(event)
-        else:
+        elif isinstance(event, RunEnded):
             self._end(event)
 
     def __enter__(self) -> Self:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +15,8 @@ from nemo_curator.engine.explain import explain_plan
 from nemo_curator.engine.hooks import Observer
 from nemo_curator.engine.ids import assign_root_task_ids
 from nemo_curator.engine.plan import ExecutionPlan
+from nemo_curator.engine.quarantine import Quarantine
+from nemo_curator.engine.replay import replays
 from nemo_curator.engine.report import RunReport
 from nemo_curator.errors import ConservationError, CuratorError, OptionError, StageFailed
 from nemo_curator.pipeline.describe import describe_pipeline
@@ -124,10 +126,86 @@ class Pipeline:
         except ConservationError:
             raise
         except CuratorError as error:
-            # The message says what there is to say. How the engine got there helps nobody at three in the morning.
-            _log.debug("pipeline %r failed", self.name, exc_info=True)
-            cause = error.__cause__ if isinstance(error, StageFailed) else None
-            raise error.with_traceback(None) from cause
+            raise _without_our_frames(self.name, error) from _cause_of(error)
+
+    def stream(
+        self,
+        executor: BaseExecutor | None = None,
+        initial_tasks: Iterable[Task[Any]] | None = None,
+        *,
+        observers: Iterable[Observer] = (),
+    ) -> Iterator[Task[Any]]:
+        """Run the pipeline and yield the tasks of its last stage as they come, so that they need not fit in memory together.
+
+        The run goes on while tasks are asked for; what nobody has read yet holds it back. Closing the iterator ends the run.
+
+        Args:
+            executor: Where to run; this machine's processes when not given.
+            initial_tasks: Tasks to start from, consumed as there is room; one `EmptyTask` when there are none.
+            observers: Are told what happens while it runs.
+
+        Raises:
+            CuratorError: The run could not start, or ended early. `last_report` says how far it came.
+        """
+        executor = self._checked(executor or _default_executor())
+        first, tasks = _peek(initial_tasks)
+        plan = self._plan(executor, first)
+        outputs = executor.stream(plan, initial_tasks=tasks, observers=observers, ended=self._remember)
+        return self._told_plainly(outputs)
+
+    def replay(
+        self, quarantine_path: str, executor: BaseExecutor | None = None, *, observers: Iterable[Observer] = ()
+    ) -> list[Task[Any]]:
+        """Run the tasks in a quarantine again, each from the stage that gave it up; return what comes of them.
+
+        Tasks keep the ids that they had, so that what is written of them gets the names that it would have had. What goes well
+        leaves the quarantine; what fails again stays, or comes back under the stage that it failed in now.
+
+        Args:
+            quarantine_path: The folder, as it was given to the executor (`quarantine_path`).
+            executor: Where to run; this machine's processes when not given, going on when a task fails again.
+            observers: Are told what happens while it runs.
+
+        Raises:
+            PlanError: The pipeline has no stage of that name any more.
+            CuratorError: A run could not start, or ended early.
+        """
+        executor = self._checked(executor or _default_executor(on_error="quarantine"))
+        quarantine = Quarantine(quarantine_path)
+        plan = self._plan(executor, object())
+        outputs: list[Task[Any]] = []
+        for replay in replays(plan, quarantine.entries(), fuse_stages=executor.options.fuse):
+            try:
+                session = executor.run(
+                    replay.plan, seeds=replay.seeds(quarantine), observers=observers, quarantine_path=quarantine_path
+                )
+            except BaseException as error:
+                self.last_report = getattr(error, "report", None)
+                raise
+            self.last_report = session.report
+            outputs += session.outputs
+            again = {(failure.stage, failure.task_id) for failure in session.report.failures}
+            for entry in replay.entries:
+                if (entry.stage, entry.id) not in again:
+                    quarantine.remove(entry)
+        return outputs
+
+    def _remember(self, report: RunReport) -> None:
+        self.last_report = report
+
+    def _told_plainly(self, outputs: Iterator[Task[Any]]) -> Iterator[Task[Any]]:
+        try:
+            yield from outputs
+        except ConservationError:
+            raise
+        except CuratorError as error:
+            raise _without_our_frames(self.name, error) from _cause_of(error)
+
+    def _checked(self, executor: object) -> BaseExecutor:
+        if not isinstance(executor, BaseExecutor):
+            message = f"pipeline {self.name!r}: executor must be an executor such as LocalExecutor(), got {executor!r}"
+            raise TypeError(message)
+        return executor
 
     def _run(
         self,
@@ -140,12 +218,10 @@ class Pipeline:
         if checkpoint_path is not None:
             message = f"pipeline {self.name!r}: this version cannot resume runs yet; leave checkpoint_path out"
             raise OptionError(message)
-        if not isinstance(executor, BaseExecutor):
-            message = f"pipeline {self.name!r}: executor must be an executor such as LocalExecutor(), got {executor!r}"
-            raise TypeError(message)
+        executor = self._checked(executor)
         first, tasks = _peek(initial_tasks)
         plan = self._plan(executor, first)
-        changes = {} if return_outputs is None else {"return_outputs": return_outputs}
+        changes: dict[str, Any] = {} if return_outputs is None else {"return_outputs": return_outputs}
         try:
             session = executor.run(plan, initial_tasks=tasks, observers=observers, **changes)
         except BaseException as error:
@@ -165,10 +241,20 @@ class Pipeline:
         return f"Pipeline(name={self.name!r}, stages=[{stages}])"
 
 
-def _default_executor() -> BaseExecutor:
+def _default_executor(**options: Any) -> BaseExecutor:
     from nemo_curator.backends.registry import make_executor
 
-    return make_executor("local")
+    return make_executor("local", **options)
+
+
+def _without_our_frames(name: str, error: CuratorError) -> CuratorError:
+    # The message says what there is to say. How the engine got there helps nobody at three in the morning.
+    _log.debug("pipeline %r failed", name, exc_info=True)
+    return error.with_traceback(None)
+
+
+def _cause_of(error: CuratorError) -> BaseException | None:
+    return error.__cause__ if isinstance(error, StageFailed) else None
 
 
 def _peek(tasks: Iterable[Task[Any]] | None) -> tuple[Task[Any] | None, Iterable[Task[Any]] | None]:

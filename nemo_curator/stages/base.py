@@ -15,6 +15,7 @@ from nemo_curator.stages.meta import _STAGE_REGISTRY as _STAGE_REGISTRY  # pyrig
 from nemo_curator.stages.meta import StageMeta, get_stage_class
 from nemo_curator.stages.notes import StageNotes
 from nemo_curator.stages.resources import Resources
+from nemo_curator.stages.retries import Retries
 from nemo_curator.stages.worker_info import NodeInfo, WorkerMetadata
 from nemo_curator.tasks import Task
 
@@ -68,6 +69,10 @@ class ProcessingStage(StageNotes, ABC, Generic[X, Y], metaclass=StageMeta):
         is_source_stage: Its outputs are the units of progress. By default the first stage of a pipeline.
         is_sink_stage: Its outputs are the pipeline's. By default the last stage.
         is_resumable: Its outputs can be attributed to sources, so that a run can be continued.
+        timeout_s: Seconds that one call of `process` or `process_batch` (or one step of an iterator that `process` returned) may
+            take. When they are over the worker is killed, whatever it is doing; a batch is then tried task by task, and the task
+            that took too long has failed. `None` for any time.
+        retries: How often and when a task that raised is tried again; `None` leaves it to the run.
         topology: Whether the stage sees its stream in batches or all at once.
         outputs_are_complete: `outputs()` names every column that the stage adds or, when it makes a new kind of task, every
             column there is. Then a later stage's missing column is found before the run.
@@ -82,6 +87,8 @@ class ProcessingStage(StageNotes, ABC, Generic[X, Y], metaclass=StageMeta):
     is_source_stage: bool = False
     is_sink_stage: bool = False
     is_resumable: bool = True
+    timeout_s: float | None = None
+    retries: Retries | None = None
     topology: Topology = Topology.STREAM
     outputs_are_complete: bool = False
 
@@ -264,6 +271,8 @@ class ProcessingStage(StageNotes, ABC, Generic[X, Y], metaclass=StageMeta):
         xenna_stage_spec: Mapping[str, Any] | None = None,
         num_workers: int | None = _UNSET,
         num_workers_per_node: float | None = _UNSET,
+        timeout_s: float | None = None,
+        retries: Retries | None = None,
     ) -> Self:
         """Return a deep copy with other settings; this stage stays as it is.
 
@@ -271,7 +280,14 @@ class ProcessingStage(StageNotes, ABC, Generic[X, Y], metaclass=StageMeta):
         are merged over the present ones.
         """
         changed = copy.deepcopy(self)
-        plain = {"name": name, "resources": resources, "batch_size": batch_size, "runtime_env": runtime_env}
+        plain = {
+            "name": name,
+            "resources": resources,
+            "batch_size": batch_size,
+            "runtime_env": runtime_env,
+            "timeout_s": timeout_s,
+            "retries": retries,
+        }
         for attribute, value in plain.items():
             if value is not None:
                 setattr(changed, attribute, value)

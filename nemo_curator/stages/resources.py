@@ -32,14 +32,17 @@ class Resources:
         cpus: CPU cores; fractions are fine.
         gpu_memory_gb: GPU memory in GiB on one device; turned into a share of it. Not together with `gpus`.
         gpus: GPUs; a fraction shares one device.
+        memory_gb: Memory in GiB, 0 if it is not known. Workers whose stages together ask for more than a run may use do not work
+            at the same time; a worker that uses more than its stage asks for is ended, and its batch tried in smaller parts.
     """
 
     cpus: float = 1.0
     gpu_memory_gb: float = 0.0
     gpus: float = 0.0
+    memory_gb: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("cpus", "gpu_memory_gb", "gpus"):
+        for name in ("cpus", "gpu_memory_gb", "gpus", "memory_gb"):
             if getattr(self, name) < 0:
                 message = f"Resources({name}={getattr(self, name)}) is negative"
                 raise ValueError(message)

@@ -7,12 +7,17 @@ import itertools
 import random
 from dataclasses import dataclass, field
 
+from nemo_curator.engine.beacon import Where
 from nemo_curator.engine.compile import compile_plan
+from nemo_curator.engine.envelope import Outcome, Receipt
 from nemo_curator.engine.host import Closed, Event, Opened, Progressed, WorkerReady, WorkerVanished
+from nemo_curator.engine.instructions import Capacity, News, Open, Resume, Run, Start, Stop
+from nemo_curator.engine.metrics import StageCounts
 from nemo_curator.engine.options import RunOptions
 from nemo_curator.engine.packing import Frame
 from nemo_curator.engine.plan import Segment
-from nemo_curator.engine.scheduler import Capacity, Open, Resume, Run, Scheduler, Start, Stop
+from nemo_curator.engine.scheduler import Scheduler
+from nemo_curator.engine.verdict import Careful
 from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.stages.resources import Resources
 from nemo_curator.testing import Number
@@ -39,15 +44,38 @@ def segments_of(*stages: ProcessingStage) -> tuple[Segment, ...]:
 
 
 @dataclass
+class Execution:
+    """A run in a pretended worker: how far it is, and what it has to hand on."""
+
+    worker: int
+    segment: int
+    values: list[int]
+    careful: Careful | None
+    position: int = 0
+    offset: int = 0
+
+
+@dataclass
 class Simulation:
-    """Runs a scheduler against pretended workers and watches its promises."""
+    """Runs a scheduler against pretended workers and watches its promises.
+
+    Attributes:
+        death_rate: Chance that a worker dies for no reason while it works on a step.
+        blind: Nobody sees what a worker that dies was doing.
+        poison: Numbers that kill whoever works on them, by the segment in which they do.
+        pieces: Steps in which a bundle is handed on.
+        fan_out: Children of every number in the first segment, made one by one: half of them may be handed on before the rest.
+    """
 
     segments: tuple[Segment, ...]
     capacity: Capacity
     options: RunOptions = field(default_factory=RunOptions)
     seed: int = 0
     death_rate: float = 0.0
+    blind: bool = False
+    poison: dict[int, int] = field(default_factory=dict)
     pieces: int = 1
+    fan_out: int = 1
     nbytes_per_task: int = 100
 
     def __post_init__(self) -> None:
@@ -58,7 +86,10 @@ class Simulation:
         self.heap: list[tuple[float, int, Event]] = []
         self.busy: dict[int, int] = {}
         self.opened: dict[int, set[int]] = {}
-        self.runs: dict[int, tuple[int, int, list[int], int]] = {}
+        self.runs: dict[int, Execution] = {}
+        self.failed: list[tuple[int, int]] = []
+        self.killed: dict[int, int] = {}
+        self.entered: list[StageCounts] = [StageCounts() for _ in self.segments]
         self.started = 0
         self.prepared: list[int] = []
         self.order: list[tuple[int, list[int]]] = []
@@ -82,18 +113,19 @@ class Simulation:
                 acted = True
                 self._carry_out(instruction)
             self.most_queued = [max(pair) for pair in zip(self.most_queued, self.scheduler.queued(), strict=True)]
-            for frame in self.scheduler.take_outputs():
-                self.outputs += frame.payload
+            for piece in self.scheduler.take_outputs():
+                self.outputs += piece.frame.payload[piece.start : piece.stop]
             if self.scheduler.finished:
                 return
             assert acted or not self.scheduler.stuck, "nothing is under way"
             self.clock, _, event = heapq.heappop(self.heap)
             self._before(event)
-            self.scheduler.handle(event)
+            for news in self.scheduler.handle(event):
+                self._enter(news)
 
     def _carry_out(self, instruction: object) -> None:
         match instruction:
-            case Start(worker, _):
+            case Start(worker, _, _):
                 self.started += 1
                 self.opened[worker] = set()
                 self._after(0.1, WorkerReady(worker))
@@ -109,31 +141,96 @@ class Simulation:
                 else:
                     assert segment in self.prepared, "a worker was set up before its node was prepared"
                 self._after(0.05, Opened(worker, segment, ()))
-            case Run(worker, run, segment, bundle):
+            case Run(worker, run, segment, bundle, careful):
                 self._occupy(worker, segment)
                 assert segment in self.opened[worker]
                 values = [v for piece in bundle for v in piece.frame.payload[piece.start : piece.stop]]
                 self.order.append((segment, values))
-                self.runs[run] = (worker, segment, values, self.pieces)
+                self.runs[run] = Execution(worker, segment, values, careful)
                 self._step(run)
             case Resume(worker, run):
-                assert self.runs[run][0] == worker
-                self._occupy(worker, self.runs[run][1])
+                assert self.runs[run].worker == worker
+                self._occupy(worker, self.runs[run].segment)
                 self._step(run)
 
     def _step(self, run: int) -> None:
-        worker, segment, values, left = self.runs[run]
-        stage = self.segments[segment].stages[0].stage
-        seconds = stage.seconds * len(values) / self.pieces
-        if self.chance.random() < self.death_rate and left == self.pieces:
-            self._after(seconds / 2, WorkerVanished(worker, "was killed"))
-            return
-        share = -(-len(values) // left)
-        now, rest = values[:share], values[share:]
-        self.runs[run] = (worker, segment, rest, left - 1)
-        frames = (Frame(len(now), self.nbytes_per_task * len(now), now),) if now else ()
+        """Work up to the next piece, as a worker would, and let its event come when it is due."""
+        now = self.runs[run]
+        segment = self.segments[now.segment]
+        stage = segment.stages[0].stage
+        share = 1 if now.careful else -(-len(now.values) // self.pieces)
+        made: list[int] = []
+        receipts: list[Receipt] = []
+        counts = StageCounts()
+        seconds = 0.0
+        size = now.careful.size if now.careful else segment.batch_size
+        condemned = {int(verdict.task) for verdict in now.careful.verdicts} if now.careful else set()
+        steps = 0
+        while now.position < len(now.values) and steps < share:
+            batch = now.values[now.position : now.position + size]
+            seconds += stage.seconds * len(batch)
+            deadly = [value for value in batch if self.poison.get(value) == now.segment and value not in condemned]
+            if deadly or self.chance.random() < self.death_rate:
+                if deadly:
+                    self.killed[deadly[0]] = self.killed.get(deadly[0], 0) + 1
+                name = str(batch[0]) if now.careful else ""
+                where = Where(now.position, now.segment, 1.0, name, len(batch) if name else 0)
+                self._after(seconds, WorkerVanished(now.worker, "was killed", where=None if self.blind else where))
+                return
+            children = [child for value in batch if value not in condemned for child in self._children(now, value)]
+            first = now.offset
+            if first == 0:
+                counts.tasks_in += len(batch)
+            for value in batch:
+                if value in condemned:
+                    receipts.append(Receipt(str(value), (), Outcome.FAILED, stage.name, "WorkerLost"))
+                    counts.tasks_failed += 1
+            if first == 0 and len(children) > 1 and self.chance.random() < 0.3:
+                # Half of them are handed on now, the rest when the run goes on.
+                half = len(children) // 2
+                made += children[:half]
+                counts.tasks_out += half
+                now.offset = half
+                self._hand_on(run, now, made, receipts, counts, seconds, partial=True)
+                return
+            made += children[first:]
+            counts.tasks_out += len(children) - first
+            now.offset = 0
+            now.position += len(batch)
+            steps += len(batch)
+        self._hand_on(run, now, made, receipts, counts, seconds, partial=False)
+
+    def _children(self, now: Execution, value: int) -> list[int]:
+        if now.segment or self.fan_out == 1:
+            return [value]
+        return [value * self.fan_out + slot for slot in range(self.fan_out)]
+
+    def _hand_on(
+        self,
+        run: int,
+        now: Execution,
+        made: list[int],
+        receipts: list[Receipt],
+        counts: StageCounts,
+        seconds: float,
+        *,
+        partial: bool,
+    ) -> None:
+        frames = (Frame(len(made), self.nbytes_per_task * len(made), made),) if made else ()
         self.busy_seconds += seconds
-        self._after(seconds, Progressed(worker, run, frames, (), (), (), left == 1, seconds))
+        finished = not partial and now.position >= len(now.values)
+        event = Progressed(
+            now.worker, run, frames, (), tuple(receipts), (counts,), finished, seconds, now.position, partial
+        )
+        self._after(seconds, event)
+
+    def _enter(self, news: News) -> None:
+        index = news.segment.index
+        for less in news.undone:
+            self.entered[index].take_back(less)
+        for more in news.counts:
+            self.entered[index].add(more)
+        self.failed += [(int(receipt.id), index) for receipt in news.receipts]
 
     def _occupy(self, worker: int, segment: int) -> None:
         assert worker not in self.busy, "two things at once"

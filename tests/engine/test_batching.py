@@ -9,8 +9,8 @@ from nemo_curator.engine.batching import Edge
 from nemo_curator.engine.packing import Frame, Slice
 
 
-def _frame(values: list[int], nbytes: int = 100) -> Frame:
-    return Frame(len(values), nbytes, values)
+def _frame(values: list[int], nbytes: int = 100) -> Slice:
+    return Slice.whole(Frame(len(values), nbytes, values))
 
 
 def _read(bundle: list[Slice]) -> list[int]:

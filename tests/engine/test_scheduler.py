@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulation import Simulation, Timed, segments_of
 
+from nemo_curator.engine.instructions import Capacity
 from nemo_curator.engine.options import RunOptions
-from nemo_curator.engine.scheduler import Capacity
 from nemo_curator.errors import WorkerLost
 
 stages = st.lists(
@@ -48,24 +48,60 @@ def test_everything_arrives_once_whatever_the_cluster(
         assert simulation.outputs == list(range(count))
 
 
-@given(stages, st.integers(1, 80), st.integers(1, 4), st.integers(0, 10**6), st.booleans())
-@settings(max_examples=150)
-def test_nothing_is_lost_or_doubled_when_workers_die(
-    pipeline: list[Timed], count: int, workers: int, seed: int, ordered: bool
+@given(
+    stages,
+    st.integers(1, 80),
+    st.integers(1, 4),
+    st.integers(0, 10**6),
+    st.booleans(),
+    st.integers(1, 3),
+    st.sampled_from([0.0, 0.02]),
+    st.sets(st.integers(0, 79), max_size=6),
+    st.sampled_from([1, 1, 4]),
+)
+@settings(max_examples=300)
+def test_a_death_costs_the_guilty_and_nobody_else(
+    pipeline: list[Timed],
+    count: int,
+    workers: int,
+    seed: int,
+    ordered: bool,
+    pieces: int,
+    death_rate: float,
+    poison: set[int],
+    fan_out: int,
 ) -> None:
-    options = RunOptions(preserve_order=ordered, max_worker_deaths=10**6)
+    attempts = 3 if not death_rate else 10**6
+    last = len(pipeline) - 1
+    guilty = {value: (value + seed) % (last + 1) if fan_out == 1 else 0 for value in poison if value < count}
+    if death_rate:
+        guilty = {}
     simulation = Simulation(
-        segments_of(*pipeline), Capacity(workers, cpus=max(2, workers)), options, seed=seed, death_rate=0.2
+        segments_of(*pipeline),
+        Capacity(workers, cpus=max(2, workers)),
+        RunOptions(preserve_order=ordered, crash_attempts=attempts),
+        seed=seed,
+        death_rate=death_rate,
+        poison=guilty,
+        pieces=pieces,
+        fan_out=fan_out,
     )
     simulation.run(count)
-    assert sorted(simulation.outputs) == list(range(count))
+    expected = [value * fan_out + slot for value in range(count) if value not in guilty for slot in range(fan_out)]
+    assert sorted(simulation.outputs) == expected
     if ordered:
-        assert simulation.outputs == list(range(count))
+        assert simulation.outputs == expected
+    assert sorted(simulation.failed) == sorted(guilty.items())
+    assert all(deaths <= 3 for deaths in simulation.killed.values())
+    for index, counts in enumerate(simulation.entered):
+        came = count if index == 0 else simulation.entered[index - 1].tasks_out
+        assert counts.tasks_in == came
+    assert simulation.entered[-1].tasks_out == len(expected)
 
 
-def test_a_bundle_that_kills_every_worker_ends_the_run() -> None:
+def test_workers_that_die_for_no_reason_to_be_seen_end_the_run() -> None:
     segments = segments_of(Timed("deadly", seconds=0.01))
-    simulation = Simulation(segments, Capacity(2, 2), RunOptions(max_worker_deaths=2), death_rate=1.0)
+    simulation = Simulation(segments, Capacity(2, 2), RunOptions(), death_rate=1.0, blind=True)
     with pytest.raises(WorkerLost, match=r"'deadly' \(attempt 3\)"):
         simulation.run(5)
 

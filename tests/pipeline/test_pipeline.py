@@ -139,7 +139,7 @@ def test_backends_by_name() -> None:
         ({"num_workers": 1.5}, "num_workers must be a whole number, or None"),
         ({"bundle_bytes": float("inf")}, "bundle_bytes must be a whole number"),
         ({"bundle_seconds": float("nan")}, "bundle_seconds must be a number"),
-        ({"max_worker_deaths": True}, "max_worker_deaths must be a whole number"),
+        ({"crash_attempts": True}, "crash_attempts must be a whole number"),
         ({"num_wokers": 2}, "Did you mean 'num_workers'"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import select
 import socket
 import struct
 from collections.abc import Sequence
@@ -28,9 +29,11 @@ class Channel:
 
     Args:
         sock: A connected Unix stream socket; the channel closes it.
+        patience_s: Seconds for which the other end may stop in the middle of a message; `None` for any time.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, patience_s: float | None = None) -> None:
+        sock.settimeout(patience_s)
         self._socket = sock
 
     def fileno(self) -> int:
@@ -41,7 +44,7 @@ class Channel:
         """Send a message; blocks until the kernel has taken all of it.
 
         Raises:
-            OSError: The other end is gone.
+            OSError: The other end is gone, or has stopped reading.
         """
         memories: list[SharedMemory] = []
         buffer = io.BytesIO()
@@ -57,7 +60,7 @@ class Channel:
         """Return the next message; blocks until it is complete.
 
         Raises:
-            EOFError: The other end is gone.
+            EOFError: The other end is gone, or has stopped in the middle of a message.
             OutOfDescriptorsError: This process may not open as many files as the message brings. The channel is of no more
                 use.
         """
@@ -73,6 +76,10 @@ class Channel:
             memories += [SharedMemory(fd) for fd in fds]
         return _Unpickler(io.BytesIO(self._exactly(nbytes)), memories).load()
 
+    def has_news(self) -> bool:
+        """Say whether something has come that nobody has received."""
+        return bool(select.select([self._socket], [], [], 0)[0])
+
     def close(self) -> None:
         """Close this end."""
         self._socket.close()
@@ -83,7 +90,7 @@ class Channel:
         while view:
             try:
                 got = self._socket.recv_into(view)
-            except ConnectionError as error:
+            except (ConnectionError, TimeoutError) as error:
                 raise EOFError from error
             if not got:
                 raise EOFError

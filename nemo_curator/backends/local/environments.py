@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 
 from nemo_curator.engine.plan import WorkerShape
 from nemo_curator.engine.session import Session
@@ -23,13 +24,19 @@ _THREAD_VARIABLES = (
 )
 
 
-def environment_of(shape: WorkerShape) -> dict[str, str]:
+def environment_of(shape: WorkerShape, gpus: Sequence[str], *, hide_gpus: bool) -> dict[str, str]:
     """Return the variables of a worker of this shape.
 
     Native threads follow the stage's CPUs, unless the user has set their number; a stage's own variables win over both.
+
+    Args:
+        shape: The shape.
+        gpus: Devices of the worker's own.
+        hide_gpus: Other workers own devices, so one without any must see none.
     """
     wanted: dict[str, str] = json.loads(shape.runtime_env).get("env_vars", {}) if shape.runtime_env else {}
-    return {**dict.fromkeys(_THREAD_VARIABLES, str(shape.threads)), **os.environ, **wanted}
+    devices = {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus or hide_gpus else {}
+    return {**dict.fromkeys(_THREAD_VARIABLES, str(shape.threads)), **os.environ, **devices, **wanted}
 
 
 def check_environments(session: Session) -> None:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 from nemo_curator.backends.base import BaseExecutor
 from nemo_curator.engine.drive import WorkerPool, check_capacity, drive
-from nemo_curator.engine.machine import detect_machine
+from nemo_curator.engine.instructions import Capacity
+from nemo_curator.engine.machine import detect_machine, visible_gpus
 from nemo_curator.engine.options import Options, RunOptions
-from nemo_curator.engine.scheduler import Capacity
+from nemo_curator.engine.plan import ExecutionPlan
 from nemo_curator.engine.session import Session
 
 __all__ = ["LocalExecutor", "LocalOptions"]
+
+_GIB = 1024**3
+# Some is left for what else this machine does; beyond it the kernel would choose whom to kill.
+_MEMORY_SHARE = 0.95
+_WAITING_SHARE = 0.25
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +38,9 @@ class LocalOptions(Options):
         num_workers: Workers that may be busy at a time; `None` for as many as there are CPUs. Inline there is one.
         cpus: CPUs that the stages of busy workers may take together; `None` for what this process may use, or `num_workers`
             if that is more.
+        gpus: Devices that workers may be given, as `CUDA_VISIBLE_DEVICES` names them; `None` for those of this machine.
+        memory_gb: GiB that driver and workers may take together; `None` for 95 % of what this process may use. When it is
+            reached, the largest worker is ended and its batch tried in smaller parts.
         strict: Pickle every task between segments also in the modes that need not, so that what would fail between
             processes fails here too.
     """
@@ -39,11 +48,13 @@ class LocalOptions(Options):
     mode: Mode = "processes"
     num_workers: int | None = None
     cpus: float | None = None
+    gpus: tuple[str, ...] | list[str] | None = None
+    memory_gb: float | None = None
     strict: bool = False
 
     def __post_init__(self) -> None:
         Options.__post_init__(self)
-        for name in ("num_workers", "cpus"):
+        for name in ("num_workers", "cpus", "memory_gb"):
             if getattr(self, name) is not None:
                 self._require_positive(name)
 
@@ -77,20 +88,40 @@ class LocalExecutor(BaseExecutor):
         if local.mode == "inline":
             workers = 1
         cpus = local.cpus or max(machine.cpus, workers)
-        _log.info("local run: %g CPUs (%s), %d workers", cpus, machine.cpus_from, workers)
-        return Capacity(workers=workers, cpus=cpus)
+        gpus = tuple(str(device) for device in (visible_gpus() if local.gpus is None else local.gpus))
+        memory, source = machine.memory_bytes and int(machine.memory_bytes * _MEMORY_SHARE), machine.memory_from
+        if local.memory_gb is not None:
+            memory, source = int(local.memory_gb * _GIB), "memory_gb"
+        _log.info(
+            "local run: %d workers, %g CPUs (%s), %s GiB of memory (%s), GPUs: %s",
+            workers,
+            cpus,
+            machine.cpus_from if local.cpus is None else "cpus",
+            "unknown" if memory is None else f"{memory / _GIB:.1f}",
+            source,
+            ", ".join(gpus) or "none",
+        )
+        return Capacity(workers=workers, cpus=cpus, gpus=gpus, memory_bytes=memory)
 
-    def _run(self, session: Session) -> None:
+    def _fit(self, options: RunOptions, plan: ExecutionPlan) -> RunOptions:
+        """Let no more wait between segments than a quarter of the memory holds."""
+        memory = self.capacity.memory_bytes
+        if memory is None:
+            return options
+        share = int(memory * _WAITING_SHARE / len(plan.segments))
+        return replace(options, edge_bytes=max(1, min(options.edge_bytes, share)))
+
+    def _run(self, session: Session) -> Iterator[None]:
         capacity = self.capacity
         check_capacity(session, capacity)
-        drive(session, self._make_pool(session), capacity)
+        return drive(session, self._make_pool(session, capacity), capacity)
 
-    def _make_pool(self, session: Session) -> WorkerPool:
+    def _make_pool(self, session: Session, capacity: Capacity) -> WorkerPool:
         local = self.local
         if local.mode == "processes":
             from nemo_curator.backends.local.processes import ProcessPool
 
-            return ProcessPool(session)
+            return ProcessPool(session, capacity)
         if local.mode == "threads":
             from nemo_curator.backends.local.threads import ThreadPool
 

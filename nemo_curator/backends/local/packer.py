@@ -42,6 +42,13 @@ class SharedMemory:
                 part = part[os.write(fd, part) :]
         return memory
 
+    @classmethod
+    def zeros(cls, nbytes: int) -> SharedMemory:
+        """Return new memory of this size."""
+        memory = cls(_anonymous_file())
+        os.ftruncate(memory.fd, nbytes)
+        return memory
+
     def copy(self, nbytes: int) -> memoryview:
         """Return a copy of the bytes, which holds no descriptor."""
         with mmap.mmap(self.fd, nbytes, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ) as mapped:

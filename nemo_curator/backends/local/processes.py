@@ -6,94 +6,52 @@ no lock or thread of the caller is copied into it.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import resource
 import selectors
-import signal
-import socket
-import subprocess
-import sys
 import time
+from collections.abc import Sequence
 
-from nemo_curator.backends.local.channel import Channel, OutOfDescriptorsError
+from nemo_curator.backends.local.channel import OutOfDescriptorsError
 from nemo_curator.backends.local.environments import check_environments, environment_of
 from nemo_curator.backends.local.packer import ProcessPacker
-from nemo_curator.backends.local.worker import Hello
+from nemo_curator.backends.local.process import WorkerProcess
+from nemo_curator.engine.guard import Reading, Sentence
 from nemo_curator.engine.host import Closed, CloseWorker, Command, Event, WorkerVanished
+from nemo_curator.engine.instructions import Capacity
+from nemo_curator.engine.memory import oom_kills, private_bytes
 from nemo_curator.engine.plan import WorkerShape
 from nemo_curator.engine.session import Session
+from nemo_curator.engine.verdict import Death
 from nemo_curator.errors import WorkerLost
 
 __all__ = ["ProcessPool"]
 
-_BOOT = "import sys; sys.path[:] = {path!r}; from nemo_curator.backends.local.worker import main; main({fd})"
-_SECONDS_TO_EXIT = 2.0
-
-
-class _Worker:
-    """A worker process, seen from the driver."""
-
-    def __init__(self, number: int, shape: WorkerShape, hello: Hello) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            boot = _BOOT.format(path=sys.path, fd=theirs.fileno())
-            self.process = subprocess.Popen(
-                [sys.executable, *_interpreter_flags(), "-c", boot],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                env=environment_of(shape),
-                # Its own group: an interrupt at the terminal is the driver's to handle, and what the worker starts itself
-                # can be ended with it.
-                start_new_session=True,
-            )
-        self.number = number
-        self.busy = False
-        self.channel = Channel(ours)
-        # A process that dies at once takes no greeting; whoever waits for it finds out and says how it ended.
-        with contextlib.suppress(OSError):
-            self.channel.send(hello)
-
-    def kill(self) -> None:
-        """End the process and everything that it started."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        self.channel.close()
-
-    def fate(self) -> str:
-        """Return how the process ended, as half a sentence."""
-        try:
-            code = self.process.wait(_SECONDS_TO_EXIT)
-        except subprocess.TimeoutExpired:
-            return "closed its channel to the driver"
-        if code < 0:
-            return f"was killed by signal {-code} ({signal.Signals(-code).name})"
-        return f"exited with code {code}"
-
-
-def _interpreter_flags() -> list[str]:
-    """Return the switches that this interpreter was started with, as far as they change what code does."""
-    flags = [f"-X{key}" if value is True else f"-X{key}={value}" for key, value in sys._xoptions.items()]
-    return [*flags, *(["-O"] * sys.flags.optimize)]
+_STACK_SECONDS = 0.5
 
 
 class ProcessPool:
     """Workers that are processes."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, capacity: Capacity) -> None:
         check_environments(session)
         self.packer = ProcessPacker(by_value=True, keeps=True)
         self._options = session.options
-        self._workers: dict[int, _Worker] = {}
+        self._hides_gpus = bool(capacity.gpus) and any(stage.shape.gpus for stage in session.plan.stages)
+        self._watches_memory = capacity.memory_bytes is not None
+        self._workers: dict[int, WorkerProcess] = {}
         self._selector = selectors.DefaultSelector()
+        self._ready: list[WorkerProcess] = []
+        self._oom_kills = oom_kills()
+        self._own_bytes_before = private_bytes(os.getpid()) or 0
         # Every large result that waits holds a descriptor; the usual soft limit is meant for programs that forget to close.
         self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (self._files[1], self._files[1]))
 
-    def start(self, worker: int, shape: WorkerShape) -> None:
+    def start(self, worker: int, shape: WorkerShape, gpus: Sequence[str]) -> None:
         """Start a process."""
-        started = _Worker(worker, shape, Hello(worker, self._options, os.getpid()))
+        environment = environment_of(shape, gpus, hide_gpus=self._hides_gpus)
+        started = WorkerProcess(worker, environment, self._options, tuple(gpus))
         started.busy = True
         self._workers[worker] = started
         self._selector.register(started.channel, selectors.EVENT_READ, started)
@@ -102,13 +60,53 @@ class ProcessPool:
         """Give a process its next command."""
         target = self._workers[worker]
         target.busy = True
-        # A process that has just died takes no command; `wait` will find out and say how it ended.
-        with contextlib.suppress(OSError):
+        # A process that has just died takes no command; `collect` will find out and say how it ended.
+        try:
             target.channel.send(command)
+        except TimeoutError:
+            target.end()
+        except OSError:
+            pass
 
-    def wait(self) -> list[Event]:
-        """Return what happened; blocks until something has."""
-        return self._collect(None)
+    def wait(self, timeout_s: float) -> None:
+        """Wait until a process has something to say. A signal may end it: nothing has been read by then."""
+        self._ready = [key.data for key, _ in self._selector.select(timeout_s)]
+
+    def collect(self) -> list[Event]:
+        """Read what processes have to say."""
+        ready, self._ready = self._ready, []
+        return [self._read(worker) for worker in ready]
+
+    def look(self) -> list[Reading]:
+        """Return where every process is and what memory it has."""
+        return [
+            Reading(
+                number,
+                None,
+                worker.beacon.read(),
+                private_bytes(worker.process.pid) if self._watches_memory else None,
+            )
+            for number, worker in self._workers.items()
+        ]
+
+    def kill(self, sentence: Sentence) -> None:
+        """Kill a process, after it has said where it stands."""
+        worker = self._workers.get(sentence.worker)
+        # One that has just answered has done what it was asked for, however late.
+        if worker is None or worker.sentence is not None or not worker.busy or worker.channel.has_news():
+            return
+        worker.sentence = sentence
+        worker.last_words = worker.stack(time.monotonic() + _STACK_SECONDS)
+        worker.end()
+
+    def stacks(self) -> dict[int, str]:
+        """Return the Python stack of every process, as far as they can be had in half a second."""
+        deadline = time.monotonic() + _STACK_SECONDS
+        return {number: worker.stack(deadline) for number, worker in self._workers.items()}
+
+    def own_bytes(self) -> int:
+        """Return what the driver has grown by since the run began."""
+        return max(0, (private_bytes(os.getpid()) or 0) - self._own_bytes_before) if self._watches_memory else 0
 
     def close(self, grace_s: float) -> list[str]:
         """Let idle processes tear down, wait for busy ones, and kill whoever is not done in time."""
@@ -128,10 +126,11 @@ class ProcessPool:
         resource.setrlimit(resource.RLIMIT_NOFILE, self._files)
         return problems
 
-    def _watch_closing(self, timeout: float) -> list[str]:
+    def _watch_closing(self, timeout_s: float) -> list[str]:
         """Return what went wrong with workers that were closing, as far as something happened in time."""
         try:
-            events = self._collect(timeout)
+            self.wait(timeout_s)
+            events = self.collect()
         except WorkerLost as error:
             return [str(error)]
         problems: list[str] = []
@@ -142,10 +141,7 @@ class ProcessPool:
                 problems.append(f"worker {event.worker} {event.how} before it had torn down")
         return problems
 
-    def _collect(self, timeout: float | None) -> list[Event]:
-        return [self._read(key.data) for key, _ in self._selector.select(timeout)]
-
-    def _read(self, worker: _Worker) -> Event:
+    def _read(self, worker: WorkerProcess) -> Event:
         try:
             event: Event = worker.channel.receive()
         except OutOfDescriptorsError:
@@ -157,16 +153,26 @@ class ProcessPool:
             )
             raise WorkerLost(message) from None
         except EOFError:
-            fate = worker.fate()
-            self._forget(worker)
-            return WorkerVanished(worker.number, fate)
+            return self._obituary(worker)
         worker.busy = False
         if isinstance(event, Closed):
             worker.process.wait()
             self._forget(worker)
         return event
 
-    def _forget(self, worker: _Worker) -> None:
+    def _obituary(self, worker: WorkerProcess) -> WorkerVanished:
+        """Return what is known about the end of a process."""
+        where, fate, sentence = worker.beacon.read(), worker.fate(), worker.sentence
+        self._forget(worker)
+        if sentence is not None:
+            return WorkerVanished(worker.number, sentence.how, sentence.death, where, worker.last_words)
+        death = Death.CRASHED
+        killed, self._oom_kills = oom_kills() > self._oom_kills, oom_kills()
+        if killed and worker.was_killed:
+            fate, death = f"{fate} by the kernel, as memory ran out", Death.OUT_OF_MEMORY
+        return WorkerVanished(worker.number, fate, death, where)
+
+    def _forget(self, worker: WorkerProcess) -> None:
         del self._workers[worker.number]
         self._selector.unregister(worker.channel)
         worker.kill()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import gc
+import mmap
 import os
 import signal
 import socket
@@ -12,11 +13,14 @@ import sys
 from dataclasses import dataclass
 
 from nemo_curator.backends.local.channel import Channel
-from nemo_curator.backends.local.packer import ProcessPacker
+from nemo_curator.backends.local.packer import ProcessPacker, SharedMemory
+from nemo_curator.engine.beacon import Beacon
 from nemo_curator.engine.host import CloseWorker, WorkerHost, WorkerReady
 from nemo_curator.engine.options import RunOptions
 
-__all__ = ["Hello", "main"]
+__all__ = ["STACK_SIGNAL", "Hello", "main"]
+
+STACK_SIGNAL = signal.SIGUSR1
 
 _PR_SET_PDEATHSIG = 1
 _COLLECT_AFTER = 10_000
@@ -24,11 +28,23 @@ _COLLECT_AFTER = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The first message to a worker: who it is, and how the run behaves."""
+    """The first message to a worker.
+
+    Attributes:
+        worker: Its number.
+        options: How the run behaves.
+        driver: Id of the driver's process.
+        beacon: Memory in which it says what it is at.
+        stacks: File to which it writes its Python stack when it is asked to by `STACK_SIGNAL`.
+        gpus: Devices of its own.
+    """
 
     worker: int
     options: RunOptions
     driver: int
+    beacon: SharedMemory
+    stacks: SharedMemory
+    gpus: tuple[str, ...] = ()
 
 
 def main(fd: int) -> None:
@@ -43,7 +59,15 @@ def main(fd: int) -> None:
     _die_with(hello.driver)
     # The driver decides what an interrupt means; a worker ends when the driver closes the channel, or with the driver.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    host = WorkerHost(hello.worker, hello.options, ProcessPacker(by_value=False))
+    # Written by a handler in C, so that it works while native code runs and holds the GIL.
+    faulthandler.register(STACK_SIGNAL, file=hello.stacks.fd, all_threads=True)
+    host = WorkerHost(
+        hello.worker,
+        hello.options,
+        ProcessPacker(by_value=False),
+        beacon=Beacon(mmap.mmap(hello.beacon.fd, Beacon.SIZE)),
+        allocation=list(hello.gpus) or None,
+    )
     channel.send(WorkerReady(hello.worker))
     code = 0
     try:

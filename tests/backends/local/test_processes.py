@@ -104,7 +104,7 @@ def test_a_dead_workers_bundle_is_done_again(tmp_path: Path, fuse: bool, preserv
 
 def test_a_bundle_that_always_kills_ends_the_run_and_says_where(tmp_path: Path) -> None:
     pipeline = Pipeline("p", stages=[DieOnce(tmp_path, 2, always=True)])
-    with pytest.raises(WorkerLost, match=r"signal 9 \(SIGKILL\).*'die_once'"):
+    with pytest.raises(WorkerLost, match=r"'die_once'.* on task 0_2 after 3 attempts: .* signal 9 \(SIGKILL\)"):
         pipeline.run(LocalExecutor(num_workers=1), initial_tasks=numbers(4))
 
 
@@ -228,7 +228,9 @@ class DiesInSetup(Add):
 
 
 def test_a_worker_that_dies_in_setup_ends_the_run() -> None:
-    with pytest.raises(WorkerLost, match=r"exited with code 7 while it set up segment 'add' \(attempt 3\)"):
+    with pytest.raises(
+        WorkerLost, match=r"exited with code 7 while it set up stage 'add' of segment 'add' \(attempt 3\)"
+    ):
         Pipeline("p", stages=[DiesInSetup()]).run(LocalExecutor(), initial_tasks=numbers(3))
 
 

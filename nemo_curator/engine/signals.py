@@ -1,0 +1,97 @@
+"""Ctrl-C and SIGTERM while a run is under way: they end it where nothing is torn, and nowhere else."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+__all__ = ["Interrupts", "Terminated"]
+
+_PATIENCE = 3
+
+
+class Terminated(SystemExit):
+    """SIGTERM came. Not caught, it ends the process with 143, as SIGTERM would have."""
+
+    def __init__(self) -> None:
+        super().__init__(128 + signal.SIGTERM)
+
+
+class Interrupts:
+    """A context that a run lives in. Signals raise only inside of `allowed`; elsewhere they wait for it.
+
+    It stands in for the default handlers of SIGINT and SIGTERM, and only in the main thread; handlers of the user's own stay as
+    they are. Once a signal has been raised the run is cleaning up, and further ones wait; but who asks for the third time is
+    obeyed at once.
+    """
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._pending: type[BaseException] | None = None
+        self._raised = False
+        self._asked = 0
+        self._previous: dict[signal.Signals, Any] = {}
+        self._allowed = _Allowed(self)
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            defaults = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+            for number, default in defaults.items():
+                if signal.getsignal(number) is default:
+                    self._previous[number] = default
+                    signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous.clear()
+        pending, self._pending = self._pending, None
+        if pending is not None and kind is None:
+            raise pending
+
+    def allowed(self) -> _Allowed:
+        """Return a context in which a signal raises at once, `KeyboardInterrupt` or `Terminated`; one that waits raises on entry."""
+        return self._allowed
+
+    def enter_allowed(self) -> None:
+        """Begin to let signals through. First the door is opened, then it is looked who waits: nobody slips in between."""
+        self._depth += 1
+        if self._pending is not None and not self._raised:
+            self._depth -= 1
+            self._raise(self._pending)
+
+    def leave_allowed(self) -> None:
+        """End what `enter_allowed` began."""
+        self._depth -= 1
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        kind = KeyboardInterrupt if number == signal.SIGINT else Terminated
+        self._asked += 1
+        if (self._depth and not self._raised) or self._asked >= _PATIENCE:
+            self._raise(kind)
+        self._pending = kind
+
+    def _raise(self, kind: type[BaseException]) -> None:
+        self._raised = True
+        self._pending = None
+        raise kind
+
+
+class _Allowed:
+    """The context that `Interrupts.allowed` gives; one object for all, as it is entered many times a second."""
+
+    __slots__ = ("_interrupts",)
+
+    def __init__(self, interrupts: Interrupts) -> None:
+        self._interrupts = interrupts
+
+    def __enter__(self) -> None:
+        self._interrupts.enter_allowed()
+
+    def __exit__(self, *error: object) -> None:
+        self._interrupts.leave_allowed()
