@@ -103,7 +103,8 @@ def drive(session: Session, pool: WorkerPool, capacity: Capacity) -> Iterator[No
         SetupFailed: A stage could not be set up.
         WorkerLost: Workers die, and no task is to blame.
         RunStalled: Nothing has moved for too long, and the run shall end for it.
-        KeyboardInterrupt: The user wants the run to end. So does `Terminated`.
+        KeyboardInterrupt: The user wants the run to end.
+        SystemExit: Somebody sent SIGTERM.
     """
     grace_s = session.options.teardown_timeout_s
     with Interrupts() as interrupts:

@@ -12,18 +12,18 @@ __all__ = ["Interrupts", "Terminated"]
 _PATIENCE = 3
 
 
-class Terminated(SystemExit):
-    """SIGTERM came. Not caught, it ends the process with 143, as SIGTERM would have."""
+_EXIT_CODE = 128 + signal.SIGTERM
 
-    def __init__(self) -> None:
-        super().__init__(128 + signal.SIGTERM)
+
+class Terminated(BaseException):
+    """SIGTERM came. No `SystemExit` as long as it is inside: user code that exits costs its task, this ends the run."""
 
 
 class Interrupts:
     """A context that a run lives in. Signals raise only inside of `allowed`; elsewhere they wait for it.
 
     It stands in for the default handlers of SIGINT and SIGTERM, and only in the main thread; handlers of the user's own stay as
-    they are. Once a signal has been raised the run is cleaning up, and further ones wait; but who asks for the third time is
+    they are. What leaves the context for a SIGTERM is `SystemExit(143)`, as a shell would say it. Once a signal has been raised the run is cleaning up, and further ones wait; but who asks for the third time is
     obeyed at once.
     """
 
@@ -51,7 +51,9 @@ class Interrupts:
             signal.signal(number, handler)
         self._previous.clear()
         pending, self._pending = self._pending, None
-        if pending is not None and kind is None:
+        if kind is Terminated or (kind is None and pending is Terminated):
+            raise SystemExit(_EXIT_CODE) from None
+        if kind is None and pending is not None:
             raise pending
 
     def allowed(self) -> _Allowed:

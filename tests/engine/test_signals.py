@@ -11,9 +11,9 @@ import threading
 
 import pytest
 
-from nemo_curator.engine.signals import Interrupts, Terminated
+from nemo_curator.engine.signals import Interrupts
 
-KINDS = [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)]
+KINDS = [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
 
 
 @pytest.mark.parametrize(("number", "kind"), KINDS)
