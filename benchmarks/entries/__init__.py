@@ -11,7 +11,7 @@ from benchmarks.harness import Entry, Scale
 
 __all__ = ["ENTRIES", "load"]
 
-ENTRIES = ("import_time", "hello", "small_tasks", "noop_tasks", "jsonl", "back_pressure")
+ENTRIES = ("import_time", "hello", "small_tasks", "noop_tasks", "jsonl", "back_pressure", "guards")
 
 
 def load(name: str, scale: Scale) -> Entry:

@@ -113,7 +113,7 @@ class BaseExecutor(ABC):
         observers: Iterable[Observer] = (),
         ended: Callable[[RunReport], None] | None = None,
         **changes: Any,
-    ) -> Iterator[Task[Any]]:
+    ) -> Generator[Task[Any]]:
         """Run a plan and yield its outputs as they come; what nobody has read yet holds the run back.
 
         The run goes on while outputs are asked for. Closing the iterator, or dropping it, ends the run.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -134,7 +134,7 @@ class Pipeline:
         initial_tasks: Iterable[Task[Any]] | None = None,
         *,
         observers: Iterable[Observer] = (),
-    ) -> Iterator[Task[Any]]:
+    ) -> Generator[Task[Any]]:
         """Run the pipeline and yield the tasks of its last stage as they come, so that they need not fit in memory together.
 
         The run goes on while tasks are asked for; what nobody has read yet holds it back. Closing the iterator ends the run.
@@ -193,7 +193,7 @@ class Pipeline:
     def _remember(self, report: RunReport) -> None:
         self.last_report = report
 
-    def _told_plainly(self, outputs: Iterator[Task[Any]]) -> Iterator[Task[Any]]:
+    def _told_plainly(self, outputs: Iterator[Task[Any]]) -> Generator[Task[Any]]:
         try:
             yield from outputs
         except ConservationError:

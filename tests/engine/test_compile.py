@@ -13,6 +13,7 @@ from nemo_curator.engine.compile import compile_plan
 from nemo_curator.errors import ChainError, PlanError
 from nemo_curator.stages.base import CompositeStage, ProcessingStage
 from nemo_curator.stages.resources import Resources
+from nemo_curator.stages.retries import Retries
 from nemo_curator.tasks import DocumentBatch, EmptyTask, FileGroupTask, Task
 from nemo_curator.testing import Number
 from nemo_curator.testing.stages import Add, BatchAdd, CollectAll, Count, Keep, Repeat
@@ -129,6 +130,26 @@ class Wants(ProcessingStage[DocumentBatch, DocumentBatch]):
 
     def process(self, task: DocumentBatch) -> DocumentBatch:
         return task
+
+
+@pytest.mark.parametrize("timeout_s", [0, -1, float("nan"), float("inf"), True, "5"])
+def test_time_limits_are_checked(timeout_s: object) -> None:
+    stage = Add()
+    stage.timeout_s = timeout_s  # type: ignore[assignment]
+    with pytest.raises(PlanError, match=r"stage 'add' .*: timeout_s must be a number of seconds above 0, or None; got"):
+        compile_plan([stage], first_task=Number("n", 0))
+
+
+def test_retries_are_checked() -> None:
+    stage = Add().with_(retries=3)  # type: ignore[arg-type]
+    with pytest.raises(PlanError, match=r"stage 'add' .*: retries must be a Retries\(...\), or None; got 3"):
+        compile_plan([stage], first_task=Number("n", 0))
+
+
+def test_limits_are_part_of_the_plan() -> None:
+    stage = Add().with_(timeout_s=5, retries=Retries(attempts=2), resources=Resources(memory_gb=1.5))
+    (planned,) = compile_plan([stage], first_task=Number("n", 0)).stages
+    assert (planned.timeout_s, planned.retries, planned.memory_bytes) == (5.0, Retries(attempts=2), 3 * 1024**3 // 2)
 
 
 def test_columns_are_followed_through_the_chain() -> None:

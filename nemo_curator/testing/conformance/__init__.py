@@ -18,6 +18,7 @@ _PARTS = (
     "outputs",
     "plans",
     "records",
+    "recovery",
 )
 
 
