@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from nemo_curator.backends.local.environments import refuse_environments
-from nemo_curator.backends.local.packer import make_packer
+from nemo_curator.backends.workers.packer import make_packer
 from nemo_curator.engine.guard import Reading, Sentence
 from nemo_curator.engine.host import CloseWorker, Command, Event, WorkerHost, WorkerReady
 from nemo_curator.engine.plan import WorkerShape

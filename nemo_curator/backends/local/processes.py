@@ -12,10 +12,11 @@ import selectors
 import time
 from collections.abc import Sequence
 
-from nemo_curator.backends.local.channel import OutOfDescriptorsError
-from nemo_curator.backends.local.environments import check_environments, environment_of
-from nemo_curator.backends.local.packer import ProcessPacker
-from nemo_curator.backends.local.process import WorkerProcess
+from nemo_curator.backends.local.environments import check_environments
+from nemo_curator.backends.workers.channel import OutOfDescriptorsError
+from nemo_curator.backends.workers.environment import environment_of
+from nemo_curator.backends.workers.packer import ProcessPacker
+from nemo_curator.backends.workers.process import WorkerProcess
 from nemo_curator.engine.guard import Reading, Sentence
 from nemo_curator.engine.host import Closed, CloseWorker, Command, Event, WorkerVanished
 from nemo_curator.engine.instructions import Capacity

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 
 from nemo_curator.backends.local.environments import refuse_environments
-from nemo_curator.backends.local.packer import make_packer
+from nemo_curator.backends.workers.packer import make_packer
 from nemo_curator.engine.beacon import Beacon
 from nemo_curator.engine.guard import Reading, Sentence
 from nemo_curator.engine.host import Closed, CloseWorker, Command, Event, WorkerHost, WorkerReady

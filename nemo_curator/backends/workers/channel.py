@@ -10,7 +10,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from nemo_curator.backends.local.packer import SharedMemory
+from nemo_curator.backends.workers.packer import SharedMemory
 
 __all__ = ["Channel", "OutOfDescriptorsError"]
 

@@ -13,9 +13,9 @@ import sys
 import time
 from collections.abc import Mapping
 
-from nemo_curator.backends.local.channel import Channel
-from nemo_curator.backends.local.packer import SharedMemory
-from nemo_curator.backends.local.worker import STACK_SIGNAL, Hello
+from nemo_curator.backends.workers.channel import Channel
+from nemo_curator.backends.workers.packer import SharedMemory
+from nemo_curator.backends.workers.worker import STACK_SIGNAL, Hello
 from nemo_curator.engine.beacon import Beacon
 from nemo_curator.engine.guard import Sentence
 from nemo_curator.engine.memory import process_state
@@ -23,7 +23,7 @@ from nemo_curator.engine.options import RunOptions
 
 __all__ = ["WorkerProcess"]
 
-_BOOT = "import sys; sys.path[:] = {path!r}; from nemo_curator.backends.local.worker import main; main({fd})"
+_BOOT = "import sys; sys.path[:] = {path!r}; from nemo_curator.backends.workers.worker import main; main({fd})"
 _SECONDS_TO_EXIT = 2.0
 _PATIENCE_SECONDS = 30.0
 _STACK_BYTES = 64 * 1024

@@ -12,8 +12,8 @@ import socket
 import sys
 from dataclasses import dataclass
 
-from nemo_curator.backends.local.channel import Channel
-from nemo_curator.backends.local.packer import ProcessPacker, SharedMemory
+from nemo_curator.backends.workers.channel import Channel
+from nemo_curator.backends.workers.packer import ProcessPacker, SharedMemory
 from nemo_curator.engine.beacon import Beacon
 from nemo_curator.engine.host import CloseWorker, WorkerHost, WorkerReady
 from nemo_curator.engine.options import RunOptions

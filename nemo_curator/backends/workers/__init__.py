@@ -1,0 +1,1 @@
+"""Worker processes: started, spoken to and watched, by whichever backend has them."""
