@@ -94,9 +94,15 @@ Command = OpenSegment | RunBundle | ResumeRun | CloseWorker
 
 @dataclass(frozen=True, slots=True)
 class WorkerReady:
-    """A worker has started and takes commands."""
+    """A worker has started and takes commands.
+
+    Attributes:
+        worker: The worker.
+        node: The machine that it is on.
+    """
 
     worker: int
+    node: str = "localhost"
 
 
 @dataclass(frozen=True, slots=True)

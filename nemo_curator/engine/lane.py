@@ -36,8 +36,8 @@ class Lane:
         self.hosts = 0
         self.opening = 0
         self.setup_deaths = 0
-        self.node_ready = False
-        self.node_preparing = False
+        self.ready_nodes: set[str] = set()
+        self.preparing_nodes: set[str] = set()
         self.active = 0
         self._options = options
         self._window = 4 * workers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
 from nemo_curator.engine.plan import Segment, WorkerShape
@@ -20,6 +20,7 @@ class Worker:
     Attributes:
         number: Its number.
         shape: What it can host.
+        node: The machine that it is on; empty until it has started.
         started: It takes commands.
         stopping: It was told to end.
         busy_with: The segment that it works on or sets up; `None` when it is idle.
@@ -29,6 +30,7 @@ class Worker:
 
     number: int
     shape: WorkerShape
+    node: str = ""
     started: bool = False
     stopping: bool = False
     busy_with: Segment | None = None
@@ -86,9 +88,19 @@ class Roster:
         """Return an idle worker that has the segment set up and no run of it that rests."""
         return next((w for w in self._idle_hosts.get(segment, {}).values() if segment not in w.resting), None)
 
-    def idle_newcomer(self, shape: WorkerShape, segment: int) -> Worker | None:
-        """Return the idle worker that hosts the least, of those that do not host the segment: hosting costs memory."""
-        candidates = (worker for worker in self._idle.get(shape, {}).values() if segment not in worker.hosts)
+    def idle_newcomer(self, shape: WorkerShape, segment: int, busy_nodes: Container[str]) -> Worker | None:
+        """Return the idle worker that hosts the least, of those that do not host the segment: hosting costs memory.
+
+        Args:
+            shape: What it must be able to host.
+            segment: The segment.
+            busy_nodes: Machines on which the segment is being prepared by another.
+        """
+        candidates = (
+            worker
+            for worker in self._idle.get(shape, {}).values()
+            if segment not in worker.hosts and worker.node not in busy_nodes
+        )
         return min(candidates, key=lambda worker: len(worker.hosts), default=None)
 
     def idle_resting(self, segment: int) -> Iterator[Worker]:
@@ -107,10 +119,10 @@ class Roster:
         self._count[shape] += 1
         self._starting[shape] += 1
 
-    def started(self, number: int) -> None:
-        """Note that a worker takes commands."""
+    def started(self, number: int, node: str) -> None:
+        """Note that a worker takes commands, and where it is."""
         worker = self._workers[number]
-        worker.started = True
+        worker.started, worker.node = True, node
         self._starting[worker.shape] -= 1
         self._enter_idle(worker)
 

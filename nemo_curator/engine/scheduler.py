@@ -112,7 +112,7 @@ class Scheduler:
             return "it has ended"
         if not self._has_room(lane):
             return "it is held back, as too much of what it made waits for the next one"
-        if lane.node_preparing:
+        if lane.preparing_nodes:
             return "its first worker sets up"
         if self._has_work(lane):
             return "it waits for a free worker"
@@ -140,7 +140,7 @@ class Scheduler:
         """
         match event:
             case WorkerReady():
-                self._roster.started(event.worker)
+                self._roster.started(event.worker, event.node)
             case Opened():
                 return [self._opened(event)]
             case Progressed():
@@ -158,9 +158,10 @@ class Scheduler:
         if event.error is not None:
             raise event.error
         lane = self._lanes[event.segment]
-        lane.node_ready, lane.node_preparing = True, False
-        lane.opening -= 1
         worker = self._roster[event.worker]
+        lane.ready_nodes.add(worker.node)
+        lane.preparing_nodes.discard(worker.node)
+        lane.opening -= 1
         worker.hosts.add(event.segment)
         self._roster.release(worker)
         return News(lane.segment, event.counts)
@@ -207,7 +208,8 @@ class Scheduler:
             lane = self._lanes[worker.busy_with.index]
             lane.hosts -= 1
             lane.opening -= 1
-            lane.node_preparing = False
+            if worker.node not in lane.ready_nodes:
+                lane.preparing_nodes.discard(worker.node)
             lane.setup_deaths += 1
             self._died_in_setup(lane, event)
         news: list[News] = []
@@ -319,15 +321,16 @@ class Scheduler:
             self._jobs[run] = (lane, job, worker.number)
             self._active[worker.number] = run
             return Run(worker.number, run, segment.index, job.bundle, job.suspicion and job.suspicion.careful)
-        if lane.hosts >= lane.max_hosts or lane.node_preparing:
+        if lane.hosts >= lane.max_hosts:
             return None
-        worker = self._roster.idle_newcomer(segment.shape, segment.index)
+        worker = self._roster.idle_newcomer(segment.shape, segment.index, lane.preparing_nodes)
         return None if worker is None else self._open(lane, worker)
 
     def _open(self, lane: Lane, worker: Worker) -> Open:
         self._roster.occupy(worker, lane.segment)
-        prepare = not lane.node_ready
-        lane.node_preparing = prepare
+        prepare = worker.node not in lane.ready_nodes
+        if prepare:
+            lane.preparing_nodes.add(worker.node)
         lane.hosts += 1
         lane.opening += 1
         return Open(worker.number, lane.segment.index, prepare)
