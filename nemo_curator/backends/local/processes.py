@@ -20,10 +20,9 @@ from nemo_curator.backends.workers.process import WorkerProcess
 from nemo_curator.engine.guard import Reading, Sentence
 from nemo_curator.engine.host import Closed, CloseWorker, Command, Event, WorkerVanished
 from nemo_curator.engine.instructions import Capacity
-from nemo_curator.engine.memory import oom_kills, private_bytes
+from nemo_curator.engine.memory import private_bytes
 from nemo_curator.engine.plan import WorkerShape
 from nemo_curator.engine.session import Session
-from nemo_curator.engine.verdict import Death
 from nemo_curator.errors import WorkerLost
 
 __all__ = ["ProcessPool"]
@@ -43,7 +42,6 @@ class ProcessPool:
         self._workers: dict[int, WorkerProcess] = {}
         self._selector = selectors.DefaultSelector()
         self._ready: list[WorkerProcess] = []
-        self._oom_kills = oom_kills()
         self._own_bytes_before = private_bytes(os.getpid()) or 0
         # Every large result that waits holds a descriptor; the usual soft limit is meant for programs that forget to close.
         self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -59,15 +57,7 @@ class ProcessPool:
 
     def send(self, worker: int, command: Command) -> None:
         """Give a process its next command."""
-        target = self._workers[worker]
-        target.busy = True
-        # A process that has just died takes no command; `collect` will find out and say how it ended.
-        try:
-            target.channel.send(command)
-        except TimeoutError:
-            target.end()
-        except OSError:
-            pass
+        self._workers[worker].give(command)
 
     def wait(self, timeout_s: float) -> None:
         """Wait until a process has something to say. A signal may end it: nothing has been read by then."""
@@ -93,12 +83,8 @@ class ProcessPool:
     def kill(self, sentence: Sentence) -> None:
         """Kill a process, after it has said where it stands."""
         worker = self._workers.get(sentence.worker)
-        # One that has just answered has done what it was asked for, however late.
-        if worker is None or worker.sentence is not None or not worker.busy or worker.channel.has_news():
-            return
-        worker.sentence = sentence
-        worker.last_words = worker.stack(time.monotonic() + _STACK_SECONDS)
-        worker.end()
+        if worker is not None:
+            worker.execute(sentence)
 
     def stacks(self) -> dict[int, str]:
         """Return the Python stack of every process, as far as they can be had in half a second."""
@@ -144,7 +130,7 @@ class ProcessPool:
 
     def _read(self, worker: WorkerProcess) -> Event:
         try:
-            event: Event = worker.channel.receive()
+            event = worker.receive()
         except OutOfDescriptorsError:
             self._forget(worker)
             limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -153,25 +139,11 @@ class ProcessPool:
                 "raise the limit (ulimit -n), or lower edge_bytes"
             )
             raise WorkerLost(message) from None
-        except EOFError:
-            return self._obituary(worker)
-        worker.busy = False
         if isinstance(event, Closed):
             worker.process.wait()
+        if isinstance(event, (Closed, WorkerVanished)):
             self._forget(worker)
         return event
-
-    def _obituary(self, worker: WorkerProcess) -> WorkerVanished:
-        """Return what is known about the end of a process."""
-        where, fate, sentence = worker.beacon.read(), worker.fate(), worker.sentence
-        self._forget(worker)
-        if sentence is not None:
-            return WorkerVanished(worker.number, sentence.how, sentence.death, where, worker.last_words)
-        death = Death.CRASHED
-        killed, self._oom_kills = oom_kills() > self._oom_kills, oom_kills()
-        if killed and worker.was_killed:
-            fate, death = f"{fate} by the kernel, as memory ran out", Death.OUT_OF_MEMORY
-        return WorkerVanished(worker.number, fate, death, where)
 
     def _forget(self, worker: WorkerProcess) -> None:
         del self._workers[worker.number]

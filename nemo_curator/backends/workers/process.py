@@ -11,21 +11,24 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from nemo_curator.backends.workers.channel import Channel
 from nemo_curator.backends.workers.packer import SharedMemory
 from nemo_curator.backends.workers.worker import STACK_SIGNAL, Hello
 from nemo_curator.engine.beacon import Beacon
 from nemo_curator.engine.guard import Sentence
-from nemo_curator.engine.memory import process_state
+from nemo_curator.engine.host import Command, Event, WorkerVanished
+from nemo_curator.engine.memory import oom_kills, process_state
 from nemo_curator.engine.options import RunOptions
+from nemo_curator.engine.verdict import Death
 
 __all__ = ["WorkerProcess"]
 
 _BOOT = "import sys; sys.path[:] = {path!r}; from nemo_curator.backends.workers.worker import main; main({fd})"
 _SECONDS_TO_EXIT = 2.0
 _PATIENCE_SECONDS = 30.0
+_STACK_SECONDS = 0.5
 _STACK_BYTES = 64 * 1024
 
 
@@ -37,6 +40,7 @@ class WorkerProcess:
         environment: Its environment variables.
         options: The run's options.
         gpus: Devices of its own.
+        path: Where it finds modules, as `sys.path`; as this process does when not given.
 
     Attributes:
         beacon: Where it says what it is at.
@@ -47,11 +51,18 @@ class WorkerProcess:
         sentence: Why it was killed by the driver; `None` if it was not.
     """
 
-    def __init__(self, number: int, environment: Mapping[str, str], options: RunOptions, gpus: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        number: int,
+        environment: Mapping[str, str],
+        options: RunOptions,
+        gpus: tuple[str, ...],
+        path: Sequence[str] | None = None,
+    ) -> None:
         memory, self._stacks = SharedMemory.zeros(Beacon.SIZE), SharedMemory.zeros(0)
         ours, theirs = socket.socketpair()
         with theirs:
-            boot = _BOOT.format(path=sys.path, fd=theirs.fileno())
+            boot = _BOOT.format(path=list(sys.path if path is None else path), fd=theirs.fileno())
             self.process = subprocess.Popen(
                 [sys.executable, *_interpreter_flags(), "-c", boot],
                 pass_fds=[theirs.fileno()],
@@ -65,6 +76,7 @@ class WorkerProcess:
         self.busy = False
         self.sentence: Sentence | None = None
         self.last_words = ""
+        self._oom_kills = oom_kills()
         self.beacon = Beacon(mmap.mmap(memory.fd, Beacon.SIZE))
         # A process that is stopped while it sends or should receive must not stop the driver.
         self.channel = Channel(ours, _PATIENCE_SECONDS)
@@ -97,6 +109,46 @@ class WorkerProcess:
         words = text.lstrip(b"\0").decode(errors="replace").rstrip()
         return words or "(no stack came in time)"
 
+    def give(self, command: Command) -> None:
+        """Send a command. A process that has just died takes none, one that is stopped is killed; `receive` tells."""
+        self.busy = True
+        try:
+            self.channel.send(command)
+        except TimeoutError:
+            self.end()
+        except OSError:
+            pass
+
+    def receive(self) -> Event:
+        """Return the next event; blocks until there is one, which may be that the process has died.
+
+        Raises:
+            OutOfDescriptorsError: This process may not open as many files as the event brings.
+        """
+        try:
+            event: Event = self.channel.receive()
+        except EOFError:
+            return self._obituary()
+        self.busy = False
+        return event
+
+    def execute(self, sentence: Sentence) -> None:
+        """Kill the process for a reason, after it has said where it stands. One that has just answered is spared."""
+        if self.sentence is None and self.busy and not self.channel.has_news():
+            self.sentence = sentence
+            self.last_words = self.stack(time.monotonic() + _STACK_SECONDS)
+            self.end()
+
+    def _obituary(self) -> WorkerVanished:
+        """Return what is known about the end of the process."""
+        where, fate, sentence = self.beacon.read(), self._fate(), self.sentence
+        if sentence is not None:
+            return WorkerVanished(self.number, sentence.how, sentence.death, where, self.last_words)
+        if self.process.returncode == -signal.SIGKILL and oom_kills() > self._oom_kills:
+            how = f"{fate} by the kernel, as memory ran out"
+            return WorkerVanished(self.number, how, Death.OUT_OF_MEMORY, where)
+        return WorkerVanished(self.number, fate, Death.CRASHED, where)
+
     def end(self) -> None:
         """Kill the process and everything that it started; its death is still to be noticed."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -108,12 +160,7 @@ class WorkerProcess:
         self.process.wait()
         self.channel.close()
 
-    @property
-    def was_killed(self) -> bool:
-        """Whether it ended by SIGKILL."""
-        return self.process.returncode == -signal.SIGKILL
-
-    def fate(self) -> str:
+    def _fate(self) -> str:
         """Return how the process ended, as half a sentence."""
         try:
             code = self.process.wait(_SECONDS_TO_EXIT)

@@ -51,7 +51,8 @@ class WhitespaceNormalizer(DocumentModifier):
         while "  " in text:  # halves the runs each time, and is several times faster than a pattern
             text = text.replace("  ", " ")
         text = text.strip(" ")
-        return text.replace(" \r\n", "\r\n").replace(" \n", "\n").replace("\n ", "\n")
+        # A blank between "\r" and "\n" first: without it, they are one line end.
+        return text.replace(" \n", "\n").replace(" \r\n", "\r\n").replace("\n ", "\n")
 
 
 class LineRemover(DocumentModifier):

@@ -4,7 +4,7 @@ import pickle
 
 import ftfy
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nemo_curator.stages.text import modifiers
@@ -116,8 +116,9 @@ def test_ascii_that_is_not_shown_to_ftfy_needs_no_change(text: str) -> None:
         assert UnicodeReformatter(**options).modify_document(text) == ftfy.fix_text(text, config)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=1000)
 @given(st.text(st.sampled_from("ab \t\r\n")))
+@example("a \r \n")
 def test_normalized_white_space_stays_as_it_is(text: str) -> None:
     once = WhitespaceNormalizer().modify_document(text)
     assert WhitespaceNormalizer().modify_document(once) == once
