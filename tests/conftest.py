@@ -18,6 +18,8 @@ settings.register_profile(
     "default",
     deadline=None,
     max_examples=60,
+    # A failure in CI says how to have it again anywhere.
+    print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.load_profile("default")

@@ -6,6 +6,8 @@ from nemo_curator.engine.plan import ExecutionPlan, PlannedStage, Segment
 
 __all__ = ["explain_plan"]
 
+_GIB = 1024**3
+
 
 def explain_plan(plan: ExecutionPlan, backend: str) -> str:
     """Return what a backend will run together, what apart and why, and with which resources and batch sizes."""
@@ -42,6 +44,8 @@ def _explain_stage(stage: PlannedStage) -> list[str]:
     ]
     chosen = ", chosen by the engine" if stage.stage.batch_size is None else ""
     said = f" ({', '.join(roles)})" if roles else ""
+    limits = f", at most {stage.timeout_s:g} s a call" if stage.timeout_s is not None else ""
+    limits += f", at most {stage.memory_bytes / _GIB:g} GiB a worker" if stage.memory_bytes else ""
     return [
-        f"{stage.index + 1}. {stage.name}{said}: batches of {stage.batch_size}{chosen}; added at {stage.declared_at}"
+        f"{stage.index + 1}. {stage.name}{said}: batches of {stage.batch_size}{chosen}{limits}; added at {stage.declared_at}"
     ]

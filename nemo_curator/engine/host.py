@@ -19,9 +19,9 @@ from nemo_curator.engine.failure import Failure, one_line, user_traceback
 from nemo_curator.engine.metrics import StageCounts
 from nemo_curator.engine.options import RunOptions
 from nemo_curator.engine.packing import Frame, Packer, Slice, cut_frames
-from nemo_curator.engine.plan import PlannedStage
 from nemo_curator.engine.segment import Piece, SegmentRunner
 from nemo_curator.engine.shipping import unship
+from nemo_curator.engine.tally import kept
 from nemo_curator.engine.verdict import Careful, Death
 from nemo_curator.errors import SetupFailed, UnpicklableError
 from nemo_curator.stages.worker_info import NodeInfo, WorkerMetadata
@@ -275,7 +275,7 @@ class WorkerHost:
         counts, receipts = self._segments[segment].take()
         frames: list[Frame] = []
         if not last or self._options.return_outputs:
-            piece, frames = self._pack(piece, counts[-1], receipts, self._segments[segment].last_stage)
+            piece, frames = self._pack(piece, counts[-1], receipts, self._segments[segment])
         deliveries = [(envelope.id, envelope.claims) for envelope in piece] if last else []
         if made.finished:
             del self._runs[run]
@@ -293,7 +293,7 @@ class WorkerHost:
         )
 
     def _pack(
-        self, piece: list[Envelope], counts: StageCounts, receipts: list[Receipt], maker: PlannedStage
+        self, piece: list[Envelope], counts: StageCounts, receipts: list[Receipt], maker: SegmentRunner
     ) -> tuple[list[Envelope], list[Frame]]:
         """Return the envelopes that can travel and their frames; a task that cannot be pickled has failed."""
         sent: list[Envelope] = []
@@ -317,8 +317,12 @@ class WorkerHost:
         return sent, frames
 
 
-def _unpicklable(envelope: Envelope, maker: PlannedStage, error: Exception) -> Receipt:
+def _unpicklable(envelope: Envelope, maker: SegmentRunner, error: Exception) -> Receipt:
+    stage, reason = maker.last_stage, type(error).__name__
     failure = Failure.of(
-        error, task_id=envelope.id, stage=maker.name, declared_at=maker.declared_at, attempts=1
+        error, task_id=envelope.id, stage=stage.name, declared_at=stage.declared_at, attempts=1
     ).because("its output cannot be pickled")
-    return Receipt(envelope.id, envelope.claims, Outcome.FAILED, maker.name, type(error).__name__, failure)
+    if maker.quarantine is not None:
+        note = "it is an output that cannot be pickled, and what it was made of is gone"
+        failure = kept(maker.quarantine, envelope, failure, reason, note=note)
+    return Receipt(envelope.id, envelope.claims, Outcome.FAILED, stage.name, reason, failure)

@@ -75,15 +75,30 @@ class Quarantine:
     def __init__(self, path: str) -> None:
         self.path = path
 
-    def keep(self, envelope: Envelope, failure: Failure, *, reason: str, slots: tuple[int, int | None] | None) -> str:
+    def keep(
+        self,
+        envelope: Envelope,
+        failure: Failure,
+        *,
+        reason: str,
+        slots: tuple[int, int | None] | None = None,
+        note: str = "",
+    ) -> str:
         """Write an entry and return its file's name. Worker side, once for every task that is given up.
+
+        Args:
+            envelope: The task.
+            failure: Why.
+            reason: Name of the error's type.
+            slots: The children that are missing, if not all.
+            note: Why the task itself cannot be kept, if that is known.
 
         Raises:
             OutputError: It cannot be written.
         """
-        note, tree, blobs = "", None, list[bytes]()
+        tree, blobs = None, list[bytes]()
         try:
-            tree, blobs = encode(envelope.task)
+            tree, blobs = (None, blobs) if note else encode(envelope.task)
         except CodecError as error:
             note = str(error)
         data = b"".join(blobs)

@@ -49,6 +49,9 @@ class SegmentRunner:
         worker: The worker, as stages get to know it.
         beacon: Where the worker says what it is at.
         token: Part of the ids of calls, see `StageRunner`.
+
+    Attributes:
+        quarantine: Where tasks are kept that were given up; `None` for nowhere.
     """
 
     def __init__(
@@ -63,7 +66,7 @@ class SegmentRunner:
         self._segment = segment
         self._worker = worker
         self._beacon = beacon = beacon or Beacon()
-        quarantine = Quarantine(options.quarantine_path) if options.quarantine_path else None
+        self.quarantine = quarantine = Quarantine(options.quarantine_path) if options.quarantine_path else None
         self._runners = [
             StageRunner(
                 stage,

@@ -14,7 +14,7 @@ from nemo_curator.engine.quarantine import Quarantine
 from nemo_curator.errors import OutputError
 from nemo_curator.tasks import FailedTask
 
-__all__ = ["Tally"]
+__all__ = ["Tally", "kept"]
 
 
 class Tally:
@@ -87,24 +87,40 @@ class Tally:
         planned = self._planned
         failure = Failure(identity, planned.name, planned.declared_at, 1, sentinel.reason, frame="", details="")
         slots = None if slot is None else (slot, slot + 1)
-        self._give_up(parent, identity, claims, failure, "FailedTask", slots)
+        envelope = parent or Envelope(identity, sentinel, claims)
+        note = "" if parent else "it was made of a group of tasks, which only its sources can make again"
+        self._give_up(envelope, identity, claims, failure, "FailedTask", slots, note)
 
     def _give_up(
         self,
-        envelope: Envelope | None,
+        envelope: Envelope,
         identity: str,
         claims: Claims,
         failure: Failure,
         reason: str,
         slots: tuple[int, int | None] | None,
+        note: str = "",
     ) -> None:
-        if self._quarantine is not None and envelope is not None:
-            try:
-                self._quarantine.keep(envelope, failure, reason=reason, slots=slots)
-            except OutputError as error:
-                # The task is lost to a replay, not to the report.
-                failure = replace(failure, cause=f"{failure.cause} (and it could not be kept in quarantine: {error})")
+        if self._quarantine is not None:
+            failure = kept(self._quarantine, envelope, failure, reason, slots, note)
         self.receipts.append(Receipt(identity, claims, Outcome.FAILED, self._planned.name, reason, failure))
+
+
+def kept(
+    quarantine: Quarantine,
+    envelope: Envelope,
+    failure: Failure,
+    reason: str,
+    slots: tuple[int, int | None] | None = None,
+    note: str = "",
+) -> Failure:
+    """Put a task that was given up into quarantine; return its failure, which says so if that was not possible."""
+    try:
+        quarantine.keep(envelope, failure, reason=reason, slots=slots, note=note)
+    except OutputError as error:
+        # The task is lost to a replay, not to the report.
+        return replace(failure, cause=f"{failure.cause} (and it could not be kept in quarantine: {error})")
+    return failure
 
 
 def _name_of(error: BaseException) -> str:

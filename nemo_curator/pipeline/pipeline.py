@@ -173,8 +173,13 @@ class Pipeline:
         executor = self._checked(executor or _default_executor(on_error="quarantine"))
         quarantine = Quarantine(quarantine_path)
         plan = self._plan(executor, object())
+        entries = quarantine.entries()
+        lost = [entry for entry in entries if not entry.has_payload]
+        if lost:
+            message = "%d tasks in quarantine %s were not kept whole and cannot be run again alone; the first, %s: %s"
+            _log.warning(message, len(lost), quarantine_path, lost[0].id, lost[0].note)
         outputs: list[Task[Any]] = []
-        for replay in replays(plan, quarantine.entries(), fuse_stages=executor.options.fuse):
+        for replay in replays(plan, entries, fuse_stages=executor.options.fuse):
             try:
                 session = executor.run(
                     replay.plan, seeds=replay.seeds(quarantine), observers=observers, quarantine_path=quarantine_path

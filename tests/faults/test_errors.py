@@ -22,7 +22,7 @@ from nemo_curator.stages.text.io.writer import JsonlWriter
 from nemo_curator.stages.worker_info import WorkerMetadata
 from nemo_curator.testing import Journal, Number, numbers
 from nemo_curator.testing.faults import Deadly, LazyDeadly
-from nemo_curator.testing.stages import Add, Count, Repeat, Scripted
+from nemo_curator.testing.stages import Add, Count, Scripted
 
 MODES = ["processes", "threads", "inline"]
 
@@ -48,14 +48,29 @@ def test_errors_of_every_shape_cost_their_task(mode: str, batch_size: int | None
     assert len(failure.details.splitlines()) <= 31
 
 
-def test_an_output_that_cannot_be_pickled_is_given_up() -> None:
-    values, report = _run(Deadly({3: "unpicklable"}), Repeat(4), count=6)
-    assert (
-        sorted(values) == sorted(v for n in range(6) if n != 3 for v in Repeat(4).model(n) if v is not None) or values
-    )
-    values, report = _run(Deadly({3: "unpicklable"}), count=6)
+def test_an_output_that_cannot_be_pickled_is_given_up(tmp_path: Path) -> None:
+    values, report = _run(Deadly({3: "unpicklable"}), count=6, quarantine_path=str(tmp_path))
     assert sorted(values) == [0, 1, 2, 4, 5]
     assert "its output cannot be pickled" in report.failures[0].cause
+    (entry,) = Quarantine(str(tmp_path)).entries()
+    assert (entry.id, entry.has_payload) == ("0_3_0", False)
+    assert "what it was made of is gone" in entry.note
+
+
+def test_what_a_group_marked_as_failed_is_told(tmp_path: Path) -> None:
+    class Half(Deadly):
+        name = "half"
+
+        def process_batch(self, tasks: list[Number]) -> list[Any]:
+            from nemo_curator.tasks import FailedTask
+
+            return [tasks[0], FailedTask(reason="the others")]
+
+    values, _ = _run(Half({}, 3), count=3, quarantine_path=str(tmp_path))
+    assert len(values) == 1
+    (entry,) = Quarantine(str(tmp_path)).entries()
+    assert not entry.has_payload
+    assert "made of a group of tasks" in entry.note
 
 
 def test_an_output_that_cannot_be_read_back_is_told() -> None:
