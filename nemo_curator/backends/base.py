@@ -101,8 +101,12 @@ class BaseExecutor(ABC):
             CuratorError: The run could not start, or ended early.
         """
         session = self._session(plan, changes, initial_tasks=initial_tasks, seeds=seeds, observers=observers)
-        for _ in self._steps(session):
-            pass
+        steps = self._steps(session)
+        try:
+            for _ in steps:
+                pass
+        finally:
+            steps.close()
         return session
 
     def stream(

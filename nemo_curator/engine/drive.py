@@ -21,7 +21,7 @@ from nemo_curator.errors import CapacityError, ConservationError, RunStalled, Un
 __all__ = ["WorkerPool", "check_capacity", "drive"]
 
 _GIB = 1024**3
-_SECONDS_AFTER_SIGNAL = 2.0
+_SECONDS_WHEN_UNWANTED = 2.0
 
 
 class WorkerPool(Protocol):
@@ -110,10 +110,10 @@ def drive(session: Session, pool: WorkerPool, capacity: Capacity) -> Iterator[No
     with Interrupts() as interrupts:
         try:
             for _ in _Drive(session, pool, capacity, interrupts).steps():
-                with interrupts.allowed():
+                with interrupts.outside():
                     yield
-        except (KeyboardInterrupt, Terminated):
-            grace_s = min(grace_s, _SECONDS_AFTER_SIGNAL)
+        except (KeyboardInterrupt, Terminated, GeneratorExit):
+            grace_s = min(grace_s, _SECONDS_WHEN_UNWANTED)
             raise
         finally:
             for problem in pool.close(grace_s):

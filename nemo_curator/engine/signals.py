@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -36,25 +38,43 @@ class Interrupts:
         self._allowed = _Allowed(self)
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            defaults = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
-            for number, default in defaults.items():
-                if signal.getsignal(number) is default:
-                    self._previous[number] = default
-                    signal.signal(number, self._on_signal)
+        self._stand_in()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous.clear()
+        self._step_aside()
         pending, self._pending = self._pending, None
         if kind is Terminated or (kind is None and pending is Terminated):
             raise SystemExit(_EXIT_CODE) from None
         if kind is None and pending is not None:
             raise pending
+
+    @contextmanager
+    def outside(self) -> Generator[None]:
+        """Give the handlers back for a while: somebody else's code runs, who knows nothing of this context."""
+        self._step_aside()
+        try:
+            yield
+        finally:
+            self._stand_in()
+
+    def _stand_in(self) -> None:
+        # A generator may be closed by whichever thread drops it; only the main one may touch handlers.
+        if threading.current_thread() is not threading.main_thread():
+            return
+        defaults = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+        for number, default in defaults.items():
+            if signal.getsignal(number) is default:
+                self._previous[number] = default
+                signal.signal(number, self._on_signal)
+
+    def _step_aside(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in self._previous.items():
+                signal.signal(number, handler)
+            self._previous.clear()
 
     def allowed(self) -> _Allowed:
         """Return a context in which a signal raises at once, `KeyboardInterrupt` or `Terminated`; one that waits raises on entry."""

@@ -82,6 +82,14 @@ def test_handlers_are_put_back_and_the_users_are_left_alone() -> None:
         signal.signal(signal.SIGTERM, before)
 
 
+def test_whoever_is_outside_has_the_handlers_back() -> None:
+    with Interrupts() as interrupts:
+        with interrupts.outside():
+            assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+
+
 def test_a_thread_touches_no_handler() -> None:
     seen = []
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +203,25 @@ def test_an_error_comes_where_the_stream_is_read() -> None:
     assert isinstance(caught.value, StageFailed)
     assert pipeline.last_report is not None
     assert pipeline.last_report.status == "failed"
+
+
+def test_whoever_reads_a_stream_has_signals_to_himself() -> None:
+    stream = Pipeline("p", stages=[Add(1)]).stream(LocalExecutor(num_workers=1), initial_tasks=numbers(500))
+    next(stream)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    # Who goes on all the same gets the rest.
+    assert len(list(stream)) == 499
+
+
+def test_a_stream_may_be_dropped_by_another_thread() -> None:
+    stream = Pipeline("p", stages=[Add(1)]).stream(LocalExecutor(num_workers=1), initial_tasks=numbers(500))
+    next(stream)
+    thread = threading.Thread(target=stream.close)
+    thread.start()
+    thread.join()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_wrong_pipeline_is_told_before_anything_is_read() -> None:
