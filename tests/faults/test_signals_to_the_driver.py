@@ -14,8 +14,10 @@ import pytest
 
 from nemo_curator.testing import Journal
 
+# Whoever starts tests in the background has SIGINT ignored, and children inherit that.
 PROGRAM = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from nemo_curator.backends.local import LocalExecutor
 from nemo_curator.pipeline import Pipeline
 from nemo_curator.stages.base import ProcessingStage
@@ -107,7 +109,8 @@ def test_a_driver_that_is_killed_takes_its_workers_along(tmp_path: Path) -> None
 
 
 HANGING = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from nemo_curator.backends.local import LocalExecutor
 from nemo_curator.pipeline import Pipeline
 from nemo_curator.testing import numbers

@@ -119,9 +119,15 @@ class LocalExecutor(BaseExecutor):
     def _make_pool(self, session: Session, capacity: Capacity) -> WorkerPool:
         local = self.local
         if local.mode == "processes":
-            from nemo_curator.backends.local.processes import ProcessPool
+            from nemo_curator.backends.local.environments import check_environments
+            from nemo_curator.backends.workers.pool import ProcessPool
 
-            return ProcessPool(session, capacity)
+            check_environments(session)
+            return ProcessPool(
+                session.options,
+                hides_gpus=bool(capacity.gpus) and any(stage.shape.gpus for stage in session.plan.stages),
+                watches_memory=capacity.memory_bytes is not None,
+            )
         if local.mode == "threads":
             from nemo_curator.backends.local.threads import ThreadPool
 

@@ -41,6 +41,7 @@ class WorkerProcess:
         options: The run's options.
         gpus: Devices of its own.
         path: Where it finds modules, as `sys.path`; as this process does when not given.
+        node: Name of this machine.
 
     Attributes:
         beacon: Where it says what it is at.
@@ -58,6 +59,8 @@ class WorkerProcess:
         options: RunOptions,
         gpus: tuple[str, ...],
         path: Sequence[str] | None = None,
+        *,
+        node: str = "localhost",
     ) -> None:
         memory, self._stacks = SharedMemory.zeros(Beacon.SIZE), SharedMemory.zeros(0)
         ours, theirs = socket.socketpair()
@@ -80,7 +83,7 @@ class WorkerProcess:
         self.beacon = Beacon(mmap.mmap(memory.fd, Beacon.SIZE))
         # A process that is stopped while it sends or should receive must not stop the driver.
         self.channel = Channel(ours, _PATIENCE_SECONDS)
-        hello = Hello(number, options, os.getpid(), memory, self._stacks, gpus)
+        hello = Hello(number, options, os.getpid(), memory, self._stacks, gpus, node)
         # A process that dies at once takes no greeting; whoever waits for it finds out and says how it ended.
         with contextlib.suppress(OSError):
             self.channel.send(hello)

@@ -37,6 +37,7 @@ class Hello:
         beacon: Memory in which it says what it is at.
         stacks: File to which it writes its Python stack when it is asked to by `STACK_SIGNAL`.
         gpus: Devices of its own.
+        node: Name of the machine.
     """
 
     worker: int
@@ -45,6 +46,7 @@ class Hello:
     beacon: SharedMemory
     stacks: SharedMemory
     gpus: tuple[str, ...] = ()
+    node: str = "localhost"
 
 
 def main(fd: int) -> None:
@@ -65,10 +67,11 @@ def main(fd: int) -> None:
         hello.worker,
         hello.options,
         ProcessPacker(by_value=False),
+        node=hello.node,
         beacon=Beacon(mmap.mmap(hello.beacon.fd, Beacon.SIZE)),
         allocation=list(hello.gpus) or None,
     )
-    channel.send(WorkerReady(hello.worker))
+    channel.send(WorkerReady(hello.worker, hello.node))
     code = 0
     try:
         while True:

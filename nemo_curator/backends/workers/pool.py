@@ -1,4 +1,4 @@
-"""Workers that are processes.
+"""Workers that are processes of this machine, whichever backend has them.
 
 Each is a new interpreter, started with nothing of the caller's `__main__`: scripts need no ``if __name__ == "__main__"``, and
 no lock or thread of the caller is copied into it.
@@ -12,17 +12,15 @@ import selectors
 import time
 from collections.abc import Sequence
 
-from nemo_curator.backends.local.environments import check_environments
 from nemo_curator.backends.workers.channel import OutOfDescriptorsError
 from nemo_curator.backends.workers.environment import environment_of
 from nemo_curator.backends.workers.packer import ProcessPacker
 from nemo_curator.backends.workers.process import WorkerProcess
 from nemo_curator.engine.guard import Reading, Sentence
 from nemo_curator.engine.host import Closed, CloseWorker, Command, Event, WorkerVanished
-from nemo_curator.engine.instructions import Capacity
 from nemo_curator.engine.memory import private_bytes
+from nemo_curator.engine.options import RunOptions
 from nemo_curator.engine.plan import WorkerShape
-from nemo_curator.engine.session import Session
 from nemo_curator.errors import WorkerLost
 
 __all__ = ["ProcessPool"]
@@ -31,14 +29,23 @@ _STACK_SECONDS = 0.5
 
 
 class ProcessPool:
-    """Workers that are processes."""
+    """Workers that are processes.
 
-    def __init__(self, session: Session, capacity: Capacity) -> None:
-        check_environments(session)
+    Args:
+        options: The run's options.
+        hides_gpus: Some workers own devices, so that one without any must see none.
+        watches_memory: Somebody wants to know what memory they have.
+        node: Name of this machine, for stages to know.
+    """
+
+    def __init__(
+        self, options: RunOptions, *, hides_gpus: bool = False, watches_memory: bool = False, node: str = "localhost"
+    ) -> None:
         self.packer = ProcessPacker(by_value=True, keeps=True)
-        self._options = session.options
-        self._hides_gpus = bool(capacity.gpus) and any(stage.shape.gpus for stage in session.plan.stages)
-        self._watches_memory = capacity.memory_bytes is not None
+        self._options = options
+        self._hides_gpus = hides_gpus
+        self._watches_memory = watches_memory
+        self._node = node
         self._workers: dict[int, WorkerProcess] = {}
         self._selector = selectors.DefaultSelector()
         self._ready: list[WorkerProcess] = []
@@ -50,7 +57,7 @@ class ProcessPool:
     def start(self, worker: int, shape: WorkerShape, gpus: Sequence[str]) -> None:
         """Start a process."""
         environment = environment_of(shape, gpus, hide_gpus=self._hides_gpus)
-        started = WorkerProcess(worker, environment, self._options, tuple(gpus))
+        started = WorkerProcess(worker, environment, self._options, tuple(gpus), node=self._node)
         started.busy = True
         self._workers[worker] = started
         self._selector.register(started.channel, selectors.EVENT_READ, started)
