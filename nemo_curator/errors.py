@@ -11,9 +11,11 @@ CuratorError
 ├── DataError (ValueError)                  a file or task cannot be read as what it claims to be
 ├── StageContractError (TypeError)          a stage returned something that is not a task; never tried again
 ├── TransientError                          raise it (or a subclass) in a stage to ask for another attempt
+├── ClusterError (ConnectionError)          there is no cluster to run on, or none that this process can join
 ├── StageFailed                             a stage gave up on a task and the run stops
 ├── SetupFailed                             a stage could not be set up
 ├── WorkerLost                              a worker process died
+│   ├── EngineLost                          a part of the cluster is gone, with what was under way there
 │   └── OutOfMemory (MemoryError)           a task needs more memory than its worker may use
 ├── TaskTimeout (TimeoutError)              a task took longer than its stage's timeout_s
 ├── RunStalled                              nothing has moved for too long, and the run shall end for it
@@ -32,9 +34,11 @@ from difflib import get_close_matches
 __all__ = [
     "CapacityError",
     "ChainError",
+    "ClusterError",
     "ConservationError",
     "CuratorError",
     "DataError",
+    "EngineLost",
     "InputError",
     "MissingExtra",
     "OptionError",
@@ -98,8 +102,16 @@ class TransientError(CuratorError):
     """Raise this, or a subclass, in a stage to say that another attempt may succeed."""
 
 
+class ClusterError(CuratorError, ConnectionError):
+    """There is no cluster at the given address, or this process cannot join it; found before any worker starts."""
+
+
 class WorkerLost(CuratorError):
     """A worker process died while it held tasks."""
+
+
+class EngineLost(WorkerLost):
+    """A part of the cluster is gone, or the engine that moved tasks has failed; what was under way there is lost."""
 
 
 class OutOfMemory(WorkerLost, MemoryError):

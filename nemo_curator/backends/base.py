@@ -42,6 +42,8 @@ class BaseExecutor(ABC):
     """
 
     name: ClassVar[str] = "base"
+    restarts: ClassVar[bool] = False
+    """A run may have to begin again, as its engine can lose what was under way."""
 
     def __init__(self, config: Mapping[str, Any] | None = None, ignore_head_node: bool = False) -> None:
         self.config = dict(config or {})
@@ -150,7 +152,7 @@ class BaseExecutor(ABC):
 
     def _session(self, plan: ExecutionPlan, changes: Mapping[str, Any], **arguments: Any) -> Session:
         options = replace(self.options, **changes) if changes else self.options
-        return Session(plan, self._fit(options, plan), backend=self.name, **arguments)
+        return Session(plan, self._fit(options, plan), backend=self.name, restarts=self.restarts, **arguments)
 
     def _steps(self, session: Session) -> Generator[None]:
         """Check, run and complete a session, or abandon it; yield when outputs may wait."""

@@ -14,6 +14,9 @@ __all__ = ["available_backends", "get_executor_class", "make_executor"]
 
 _BACKENDS: dict[str, tuple[str, str]] = {
     "local": ("nemo_curator.backends.local", "LocalExecutor"),
+    "xenna": ("nemo_curator.backends.xenna", "XennaExecutor"),
+    "ray_data": ("nemo_curator.backends.ray_data", "RayDataExecutor"),
+    "ray_actor_pool": ("nemo_curator.backends.ray_actor_pool", "RayActorPoolExecutor"),
 }
 
 

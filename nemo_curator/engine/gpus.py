@@ -21,7 +21,7 @@ class GpuSlots:
     """Hands out devices, whole or in shares. A worker keeps what it has as long as it lives.
 
     Args:
-        devices: Their names.
+        devices: Their names; on a cluster ``node:device``. A worker's devices are all of one node.
     """
 
     def __init__(self, devices: Sequence[str]) -> None:
@@ -41,10 +41,14 @@ class GpuSlots:
             raise ValueError(message)
         share = round(gpus * _WHOLE) if gpus < 1 else _WHOLE
         number = 1 if gpus < 1 else int(gpus)
-        fitting = sorted((free, name) for name, free in self._free.items() if free >= share)
-        if len(fitting) < number:
+        fitting: dict[str, list[tuple[int, str]]] = {}
+        for name, free in self._free.items():
+            if free >= share:
+                fitting.setdefault(name.rpartition(":")[0], []).append((free, name))
+        nodes = [sorted(devices) for devices in fitting.values() if len(devices) >= number]
+        if not nodes:
             return None
-        chosen = [name for _, name in fitting[:number]]
+        chosen = [name for _, name in min(nodes)[:number]]
         for name in chosen:
             self._free[name] -= share
         self._held[worker] = dict.fromkeys(chosen, share)

@@ -151,6 +151,8 @@ def _fits(value: object, hint: Any) -> bool:
         return value in get_args(hint)
     if origin in (Union, types.UnionType):
         return any(_fits(value, part) for part in get_args(hint))
+    if origin is dict:
+        return isinstance(value, dict)
     if origin in (list, tuple):
         return isinstance(value, origin) and all(
             _fits(member, get_args(hint)[0]) for member in cast("list[object]", value)
@@ -168,6 +170,8 @@ def _in_words(hint: Any) -> str:
         return "one of " + ", ".join(repr(choice) for choice in get_args(hint))
     if origin in (Union, types.UnionType):
         return ", or ".join(_in_words(part) for part in get_args(hint))
+    if origin is dict:
+        return "a dictionary"
     if origin in (list, tuple):
         return f"a {origin.__name__} of {_WORDS[get_args(hint)[0]]}"
     return _WORDS.get(hint, str(hint))

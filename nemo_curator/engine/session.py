@@ -7,7 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from nemo_curator.engine.claims import Claims
 from nemo_curator.engine.envelope import Envelope, Outcome, Receipt
@@ -29,6 +29,8 @@ __all__ = ["Session"]
 
 _log = logging.getLogger(__name__)
 
+_T = TypeVar("_T")
+
 
 class Session:
     """One run: what goes in, what became of it, and whether the books balance.
@@ -43,7 +45,7 @@ class Session:
         initial_tasks: Tasks that the run starts from, consumed as there is room; an `EmptyTask` when there are none.
         seeds: Envelopes that the run starts from instead, with their ids and claims.
         observers: Are told what happens.
-        redelivers: The backend may deliver the same task twice.
+        restarts: The run may have to begin again, so tasks that it starts from are kept as they are taken.
         streams: Somebody reads the outputs one by one while the run goes on; otherwise they are kept up to its end.
     """
 
@@ -56,21 +58,23 @@ class Session:
         initial_tasks: Iterable[Task[Any]] | None = None,
         seeds: Iterable[Envelope] | None = None,
         observers: Iterable[Observer] = (),
-        redelivers: bool = False,
+        restarts: bool = False,
         streams: bool = False,
     ) -> None:
         self.plan = plan
         self.options = options
         self.report = RunReport.of(plan, backend)
         self.outputs: list[Task[Any]] = []
-        self._initial = initial_tasks
-        self._seeds = seeds
-        self._ledger = Ledger(redelivers=redelivers)
+        self._initial = _Kept(initial_tasks) if restarts and initial_tasks is not None else initial_tasks
+        self._seeds = _Kept(seeds) if restarts and seeds is not None else seeds
+        self._ledger = Ledger()
         self._observers = Observers(observers)
         self._shipped: dict[int, bytes] = {}
         self._streams = streams
-        self._waiting: deque[tuple[Task[Any], int]] = deque()
+        self._waiting: deque[tuple[Task[Any], int, int]] = deque()
         self._waiting_bytes = 0
+        # What the reader of a stream has got, he must not get again: hashes, as there may be millions.
+        self._given: set[int] | None = set() if restarts and streams else None
         self._start = time.perf_counter()
 
     # Before
@@ -164,16 +168,20 @@ class Session:
             self.outputs += [envelope.task for envelope in envelopes]
             return
         for envelope in envelopes:
-            nbytes = task_nbytes(envelope)
-            self._waiting.append((envelope.task, nbytes))
+            mark, nbytes = hash(envelope.id), task_nbytes(envelope)
+            if self._given is not None and mark in self._given:
+                continue
+            self._waiting.append((envelope.task, nbytes, mark))
             self._waiting_bytes += nbytes
 
     def next_output(self) -> Task[Any] | None:
         """Return a task that waits for the reader of a stream, and hold it no more; `None` if none waits."""
         if not self._waiting:
             return None
-        task, nbytes = self._waiting.popleft()
+        task, nbytes, mark = self._waiting.popleft()
         self._waiting_bytes -= nbytes
+        if self._given is not None:
+            self._given.add(mark)
         return task
 
     @property
@@ -217,6 +225,22 @@ class Session:
             error.add_note(f"More than max_failures={limit} tasks were given up, so the run ends.")
         raise error from failure.original()
 
+    def begin_again(self, why: str) -> None:
+        """Open new books: what was under way is lost, and everything is done anew. What a stream's reader has got stays with him.
+
+        Args:
+            why: A sentence for the report.
+        """
+        report = self.report
+        fresh = RunReport.of(self.plan, report.backend)
+        report.stages, report.failures = fresh.stages, fresh.failures
+        report.tasks_fed = report.tasks_delivered = report.sources_completed = report.sources_failed = 0
+        self._ledger = Ledger()
+        self.outputs.clear()
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        self.lost_worker(why)
+
     # After
 
     def complete(self) -> None:
@@ -246,6 +270,20 @@ class Session:
         self.report.status = status
         self.report.seconds = time.perf_counter() - self._start
         self._observers.tell(RunEnded(self.report, error))
+
+
+class _Kept(Generic[_T]):
+    """Iterates over what may be iterated over once, any number of times."""
+
+    def __init__(self, things: Iterable[_T]) -> None:
+        self._kept: list[_T] = []
+        self._rest = iter(things)
+
+    def __iter__(self) -> Iterator[_T]:
+        yield from self._kept
+        for thing in self._rest:
+            self._kept.append(thing)
+            yield thing
 
 
 def _own_copy(identity: str, task: Task[Any]) -> Task[Any]:

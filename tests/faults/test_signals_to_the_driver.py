@@ -14,10 +14,8 @@ import pytest
 
 from nemo_curator.testing import Journal
 
-# Whoever starts tests in the background has SIGINT ignored, and children inherit that.
 PROGRAM = """
-import os, signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)
+import os, sys
 from nemo_curator.backends.local import LocalExecutor
 from nemo_curator.pipeline import Pipeline
 from nemo_curator.stages.base import ProcessingStage
@@ -109,8 +107,7 @@ def test_a_driver_that_is_killed_takes_its_workers_along(tmp_path: Path) -> None
 
 
 HANGING = """
-import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)
+import sys
 from nemo_curator.backends.local import LocalExecutor
 from nemo_curator.pipeline import Pipeline
 from nemo_curator.testing import numbers

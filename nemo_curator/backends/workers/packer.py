@@ -19,9 +19,9 @@ from nemo_curator.engine.envelope import Envelope
 from nemo_curator.engine.packing import Frame, Packer, ReferencePacker
 from nemo_curator.engine.pickling import PROTOCOL, dumps_by_value
 
-__all__ = ["Inline", "ProcessPacker", "Shared", "SharedMemory", "make_packer"]
+__all__ = ["SHARE_FROM", "Inline", "ProcessPacker", "Shared", "SharedMemory", "make_packer"]
 
-_SHARE_FROM = 64 * 1024
+SHARE_FROM = 64 * 1024
 
 
 class SharedMemory:
@@ -106,26 +106,32 @@ class ProcessPacker:
         data = self._dump(list(envelopes), buffers)
         raw = [buffer.raw() for buffer in buffers]
         nbytes = len(data) + sum(part.nbytes for part in raw)
-        if nbytes < _SHARE_FROM:
+        if nbytes < SHARE_FROM:
             return Frame(len(envelopes), nbytes, Inline(data, tuple([bytes(part) for part in raw])))
-        sizes = (len(data), *(part.nbytes for part in raw))
-        return Frame(len(envelopes), nbytes, Shared(SharedMemory.holding([memoryview(data), *raw]), sizes))
+        return Frame(len(envelopes), nbytes, self._lay([memoryview(data), *raw]))
 
     def unpack(self, frame: Frame) -> list[Envelope]:
         """Return a frame's envelopes, each time as new objects."""
-        payload: Inline | Shared = frame.payload
+        payload = frame.payload
         if isinstance(payload, Inline):
             # Arrays that came as bytes could not be written to.
             return pickle.loads(payload.data, buffers=[bytearray(part) for part in payload.buffers])
-        size = sum(payload.sizes)
-        # What the caller of a run gets may live long, and there may be many of it; what a worker gets is soon gone.
-        whole = payload.memory.copy(size) if self._keeps else payload.memory.read(size)
+        whole, position = self._take(payload), 0
         parts: list[memoryview] = []
-        position = 0
         for size in payload.sizes:
             parts.append(whole[position : position + size])
             position += size
         return pickle.loads(parts[0], buffers=parts[1:])
+
+    def _lay(self, parts: list[memoryview]) -> Any:
+        """Return where a large frame's parts lie from now on, one after the other; it has their `sizes`."""
+        return Shared(SharedMemory.holding(parts), tuple([part.nbytes for part in parts]))
+
+    def _take(self, payload: Any) -> memoryview:
+        """Return all parts of a large frame in one view that may be written to."""
+        size = sum(payload.sizes)
+        # What the caller of a run gets may live long, and there may be many of it; what a worker gets is soon gone.
+        return payload.memory.copy(size) if self._keeps else payload.memory.read(size)
 
     def _dump(self, envelopes: list[Envelope], buffers: list[Any]) -> bytes:
         if not self._by_value:

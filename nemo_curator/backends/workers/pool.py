@@ -6,6 +6,7 @@ no lock or thread of the caller is copied into it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import selectors
@@ -49,6 +50,9 @@ class ProcessPool:
         self._workers: dict[int, WorkerProcess] = {}
         self._selector = selectors.DefaultSelector()
         self._ready: list[WorkerProcess] = []
+        self._alarm, self._bell = os.pipe()
+        os.set_blocking(self._bell, False)
+        self._selector.register(self._alarm, selectors.EVENT_READ, None)
         self._own_bytes_before = private_bytes(os.getpid()) or 0
         # Every large result that waits holds a descriptor; the usual soft limit is meant for programs that forget to close.
         self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -68,7 +72,15 @@ class ProcessPool:
 
     def wait(self, timeout_s: float) -> None:
         """Wait until a process has something to say. A signal may end it: nothing has been read by then."""
-        self._ready = [key.data for key, _ in self._selector.select(timeout_s)]
+        keys = [key for key, _ in self._selector.select(timeout_s)]
+        if any(key.data is None for key in keys):
+            os.read(self._alarm, 4096)
+        self._ready = [key.data for key in keys if key.data is not None]
+
+    def wake(self) -> None:
+        """Let `wait` return, from another thread."""
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._bell, b".")
 
     def collect(self) -> list[Event]:
         """Read what processes have to say."""
@@ -117,6 +129,8 @@ class ProcessPool:
             problems.append(f"worker {worker.number} was still busy after {grace_s:g} s and was killed")
             self._forget(worker)
         self._selector.close()
+        os.close(self._alarm)
+        os.close(self._bell)
         resource.setrlimit(resource.RLIMIT_NOFILE, self._files)
         return problems
 

@@ -1,0 +1,1 @@
+"""What every backend on a Ray cluster needs, once: the connection, the nodes, how payloads travel."""

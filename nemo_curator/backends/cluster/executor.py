@@ -1,0 +1,82 @@
+"""`ClusterExecutor`: what the executors on Ray have in common."""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from nemo_curator.backends.base import BaseExecutor
+from nemo_curator.engine.options import Options, RunOptions
+from nemo_curator.engine.session import Session
+from nemo_curator.errors import EngineLost
+
+__all__ = ["ClusterExecutor", "ClusterOptions"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterOptions(Options):
+    """What every backend on Ray is told.
+
+    Attributes:
+        address: Where the cluster is, ``host:port``. `None`: the one that this process is connected to, or `RAY_ADDRESS`, or one that is
+            started on this machine for the run.
+        num_workers: Workers that may be busy at a time, or on an engine with workers of its own for every segment: for each. `None`: as
+            many as there are CPUs for.
+        runtime_env: Ray's runtime environment for all workers; stages' own come on top.
+    """
+
+    address: str | None = None
+    num_workers: int | None = None
+    runtime_env: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def __post_init__(self) -> None:
+        Options.__post_init__(self)
+        if self.num_workers is not None:
+            self._require_positive("num_workers")
+
+
+class ClusterExecutor(BaseExecutor):
+    """Runs pipelines on a Ray cluster. A backend implements `_attempt`; if its engine is lost on the way, the run begins again.
+
+    Args:
+        config: Options by name.
+        ignore_head_node: Keep work off the head node.
+        options: The same options as keywords.
+    """
+
+    restarts = True
+    options_class: ClassVar[type[ClusterOptions]] = ClusterOptions
+
+    def __init__(self, config: Mapping[str, Any] | None = None, ignore_head_node: bool = False, **options: Any) -> None:
+        self.cluster = self.options_class()
+        super().__init__({**(config or {}), **options}, ignore_head_node)
+
+    def _read_options(self, given: Mapping[str, Any]) -> None:
+        self.cluster = self.options_class.parse(given, where=type(self).__name__, others=RunOptions.names())
+
+    def _run(self, session: Session) -> Iterator[None]:
+        losses = 0
+        while True:
+            try:
+                yield from self._attempt(session)
+            except EngineLost as error:
+                losses += 1
+                if losses >= session.options.crash_attempts:
+                    raise
+                _log.warning("%s; the run begins again with what is left of the cluster", error)
+                session.begin_again(f"{error}; the run began again")
+            else:
+                return
+
+    @abstractmethod
+    def _attempt(self, session: Session) -> Iterator[None]:
+        """Bring every task of a session to its end; yield when outputs may wait.
+
+        Raises:
+            EngineLost: A part of the cluster is gone, with tasks that nobody else has.
+        """
