@@ -39,6 +39,7 @@ __all__ = [
     "CuratorError",
     "DataError",
     "EngineLost",
+    "ExperimentalWarning",
     "InputError",
     "MissingExtra",
     "OptionError",
@@ -190,6 +191,10 @@ class StageFailed(CuratorError):
         except TypeError:
             return self
         return error
+
+
+class ExperimentalWarning(FutureWarning):
+    """What was imported may change; the message names the stable path."""
 
 
 class MissingExtra(CuratorError, ImportError):

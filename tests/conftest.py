@@ -56,6 +56,9 @@ def _on_ray(name: str, **config: Any) -> Callable[..., BaseExecutor]:
 BACKENDS = {
     **{f"local-{mode}": _local(mode) for mode in ("inline", "threads", "processes")},
     "ray-actor-pool": _on_ray("ray_actor_pool"),
+    "ray-data": _on_ray("ray_data"),
+    "xenna-streaming": _on_ray("xenna", execution_mode="streaming"),
+    "xenna-batch": _on_ray("xenna", execution_mode="batch"),
 }
 NEEDS = {"ray": "ray", "xenna": "cosmos_xenna"}
 

@@ -145,6 +145,10 @@ class Loop:
         """The longest that may be waited for events before somebody has to look."""
         return self._guard.round_s
 
+    def begin(self) -> None:
+        """Say that there is something to do again: from now on nothing moving means something."""
+        self._guard.moved(time.perf_counter())
+
     def act(self) -> bool:
         """Carry out what the scheduler wants now; say whether it wanted anything."""
         acted = False

@@ -76,7 +76,11 @@ class Scheduler:
 
     def feed(self, frames: Iterable[Frame]) -> None:
         """Give tasks that the run starts from."""
-        self._lanes[0].edge.put(map(Slice.whole, frames))
+        self.feed_slices(map(Slice.whole, frames))
+
+    def feed_slices(self, slices: Iterable[Slice]) -> None:
+        """Give parts of frames; also after the end of the input was said, where it comes parcel by parcel."""
+        self._lanes[0].edge.put(slices)
 
     def end_input(self) -> None:
         """Say that there are no more of them."""

@@ -104,6 +104,11 @@ class Session:
             data = self._shipped[segment.index] = ship(segment)
         return data
 
+    @property
+    def starts_from_nothing(self) -> bool:
+        """Whether nobody gave tasks to start from, so that there is one seed."""
+        return self._initial is None and self._seeds is None
+
     def seeds(self, *, deep: bool) -> Iterator[Envelope]:
         """Yield copies of the tasks that the run starts from. Each is counted when it is taken.
 
@@ -202,8 +207,11 @@ class Session:
     def saw_memory(self, readings: Iterable[Reading]) -> None:
         """Note how much memory workers have."""
         for reading in readings:
-            if reading.private_bytes is not None:
-                self.report.peak_worker_bytes = max(self.report.peak_worker_bytes, reading.private_bytes)
+            self.saw_peak(reading.private_bytes or 0)
+
+    def saw_peak(self, nbytes: int) -> None:
+        """Note how much memory a worker was seen to have."""
+        self.report.peak_worker_bytes = max(self.report.peak_worker_bytes, nbytes)
 
     def stalled(self, text: str) -> None:
         """Note, and say, that nothing moves."""

@@ -1,6 +1,8 @@
-"""Large frames on a cluster: objects in Ray's store, which moves them from node to node without the driver.
+"""Large frames on a cluster, where the shared memory of one machine does not reach.
 
-Ray counts who refers to them, spills them to disk when memory is short, and frees them when nobody does any more.
+Where we drive, they are objects in Ray's store, which moves them from node to node without the driver: Ray counts who refers to them,
+spills them to disk when memory is short, and frees them when nobody does any more. An engine that drives itself moves parcels as it
+likes; there they are carried along, in a form that Ray lays beside the pickle without copying.
 """
 
 from __future__ import annotations
@@ -11,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nemo_curator.backends.workers.packer import ProcessPacker, Shared, SharedMemory
-from nemo_curator.engine.packing import Frame
+from nemo_curator.engine.packing import Frame, Slice
 
-__all__ = ["Blob", "ObjectPacker", "Stored", "localised", "published"]
+__all__ = ["Blob", "Carried", "CarryingPacker", "ObjectPacker", "Stored", "carried", "landed", "localised", "published"]
 
 
 class Blob:
@@ -86,3 +88,48 @@ def localised(ray: Any, frame: Frame) -> Frame:
 
 def _put(ray: Any, payload: Shared) -> Stored:
     return Stored(ray.put(Blob(payload.memory.read(sum(payload.sizes)))), payload.sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """A large frame that travels inside its parcel: the pickle and its buffers, one after the other."""
+
+    blob: Blob
+    sizes: tuple[int, ...]
+
+
+class CarryingPacker(ProcessPacker):
+    """Pickles frames in the driver, large ones into what travels inside a parcel."""
+
+    def __init__(self) -> None:
+        super().__init__(by_value=True, keeps=True)
+
+    def _lay(self, parts: list[memoryview]) -> Carried:
+        return Carried(Blob(b"".join(parts)), tuple([part.nbytes for part in parts]))
+
+    def _take(self, payload: Carried) -> memoryview:
+        return memoryview(bytearray(payload.blob.view))
+
+
+def carried(bundle: Sequence[Slice]) -> tuple[Slice, ...]:
+    """Return a bundle as it travels in a parcel: what lies in shared memory is carried along."""
+    return tuple(Slice(_carried(piece.frame), piece.start, piece.stop) for piece in bundle)
+
+
+def landed(bundle: Sequence[Slice]) -> tuple[Slice, ...]:
+    """Return a bundle out of a parcel as a worker process reads it: large frames in shared memory."""
+    return tuple(Slice(_landed(piece.frame), piece.start, piece.stop) for piece in bundle)
+
+
+def _carried(frame: Frame) -> Frame:
+    payload = frame.payload
+    if not isinstance(payload, Shared):
+        return frame
+    return replace(frame, payload=Carried(Blob(payload.memory.read(sum(payload.sizes))), payload.sizes))
+
+
+def _landed(frame: Frame) -> Frame:
+    payload = frame.payload
+    if not isinstance(payload, Carried):
+        return frame
+    return replace(frame, payload=Shared(SharedMemory.holding([payload.blob.view]), payload.sizes))

@@ -22,7 +22,6 @@ from nemo_curator.engine.guard import Reading, Sentence
 from nemo_curator.engine.host import Command, Event, Progressed, RunBundle
 from nemo_curator.engine.options import RunOptions
 from nemo_curator.engine.packing import Slice
-from nemo_curator.engine.plan import WorkerShape
 
 __all__ = ["NodeAgent"]
 

@@ -37,16 +37,24 @@ class ProcessPool:
         hides_gpus: Some workers own devices, so that one without any must see none.
         watches_memory: Somebody wants to know what memory they have.
         node: Name of this machine, for stages to know.
+        orphans_tear_down: Whoever has this pool may be killed without a word; idle workers then tear down before they end.
     """
 
     def __init__(
-        self, options: RunOptions, *, hides_gpus: bool = False, watches_memory: bool = False, node: str = "localhost"
+        self,
+        options: RunOptions,
+        *,
+        hides_gpus: bool = False,
+        watches_memory: bool = False,
+        node: str = "localhost",
+        orphans_tear_down: bool = False,
     ) -> None:
         self.packer = ProcessPacker(by_value=True, keeps=True)
         self._options = options
         self._hides_gpus = hides_gpus
         self._watches_memory = watches_memory
         self._node = node
+        self._orphans_tear_down = orphans_tear_down
         self._workers: dict[int, WorkerProcess] = {}
         self._selector = selectors.DefaultSelector()
         self._ready: list[WorkerProcess] = []
@@ -61,7 +69,14 @@ class ProcessPool:
     def start(self, worker: int, shape: WorkerShape, gpus: Sequence[str]) -> None:
         """Start a process."""
         environment = environment_of(shape, gpus, hide_gpus=self._hides_gpus)
-        started = WorkerProcess(worker, environment, self._options, tuple(gpus), node=self._node)
+        started = WorkerProcess(
+            worker,
+            environment,
+            self._options,
+            tuple(gpus),
+            node=self._node,
+            orphans_tear_down=self._orphans_tear_down,
+        )
         started.busy = True
         self._workers[worker] = started
         self._selector.register(started.channel, selectors.EVENT_READ, started)

@@ -42,6 +42,7 @@ class WorkerProcess:
         gpus: Devices of its own.
         path: Where it finds modules, as `sys.path`; as this process does when not given.
         node: Name of this machine.
+        orphans_tear_down: See `ProcessPool`.
 
     Attributes:
         beacon: Where it says what it is at.
@@ -61,6 +62,7 @@ class WorkerProcess:
         path: Sequence[str] | None = None,
         *,
         node: str = "localhost",
+        orphans_tear_down: bool = False,
     ) -> None:
         memory, self._stacks = SharedMemory.zeros(Beacon.SIZE), SharedMemory.zeros(0)
         ours, theirs = socket.socketpair()
@@ -83,7 +85,7 @@ class WorkerProcess:
         self.beacon = Beacon(mmap.mmap(memory.fd, Beacon.SIZE))
         # A process that is stopped while it sends or should receive must not stop the driver.
         self.channel = Channel(ours, _PATIENCE_SECONDS)
-        hello = Hello(number, options, os.getpid(), memory, self._stacks, gpus, node)
+        hello = Hello(number, options, os.getpid(), memory, self._stacks, gpus, node, orphans_tear_down)
         # A process that dies at once takes no greeting; whoever waits for it finds out and says how it ended.
         with contextlib.suppress(OSError):
             self.channel.send(hello)

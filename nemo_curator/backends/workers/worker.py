@@ -23,6 +23,7 @@ __all__ = ["STACK_SIGNAL", "Hello", "main"]
 STACK_SIGNAL = signal.SIGUSR1
 
 _PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
 _COLLECT_AFTER = 10_000
 
 
@@ -38,6 +39,8 @@ class Hello:
         stacks: File to which it writes its Python stack when it is asked to by `STACK_SIGNAL`.
         gpus: Devices of its own.
         node: Name of the machine.
+        orphan_tears_down: If the driver dies while this worker is idle, it tears down, within the time there is for that; otherwise it
+            dies with the driver, as it does when it is busy.
     """
 
     worker: int
@@ -47,6 +50,7 @@ class Hello:
     stacks: SharedMemory
     gpus: tuple[str, ...] = ()
     node: str = "localhost"
+    orphan_tears_down: bool = False
 
 
 def main(fd: int) -> None:
@@ -58,7 +62,9 @@ def main(fd: int) -> None:
     gc.set_threshold(_COLLECT_AFTER, 20, 20)
     channel = Channel(socket.socket(fileno=fd))
     hello: Hello = channel.receive()
-    _die_with(hello.driver)
+    tethered = not hello.orphan_tears_down
+    if tethered:
+        _die_with(hello.driver)
     # The driver decides what an interrupt means; a worker ends when the driver closes the channel, or with the driver.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Written by a handler in C, so that it works while native code runs and holds the GIL.
@@ -76,11 +82,18 @@ def main(fd: int) -> None:
     try:
         while True:
             command = channel.receive()
-            channel.send(host.handle(command))
+            if not tethered:
+                _die_with(hello.driver)
+            event = host.handle(command)
+            if not tethered:
+                _die_with(None)
+            channel.send(event)
             if isinstance(command, CloseWorker):
                 break
     except (EOFError, BrokenPipeError):
-        # The driver is gone, or has given up on this worker: what was set up is still torn down.
+        # The driver is gone, or has given up on this worker: what was set up is still torn down. Nobody is left to end a teardown
+        # that hangs, but for a thread that needs no GIL.
+        faulthandler.dump_traceback_later(hello.options.teardown_timeout_s, exit=True)
         host.close()
         code = 1
     sys.stdout.flush()
@@ -89,9 +102,9 @@ def main(fd: int) -> None:
     os._exit(code)
 
 
-def _die_with(driver: int) -> None:
-    """Ask the kernel to kill this process when the driver dies, however busy it is then."""
+def _die_with(driver: int | None) -> None:
+    """Ask the kernel to kill this process when the driver dies, however busy it is then; `None`: not to."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != driver:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, 0 if driver is None else signal.SIGKILL)
+        if driver is not None and os.getppid() != driver:
             os._exit(1)

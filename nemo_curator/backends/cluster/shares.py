@@ -1,0 +1,81 @@
+"""How many workers a segment gets from an engine that keeps some for every one, and with which share of CPUs. Pure.
+
+Such an engine refuses a plan, or never starts it, if one worker for every segment wants more CPUs than there are. Where that is so, shares
+are scaled down: workers of one node then share its cores as the system divides them, as they would with fewer cores anyway.
+
+Xenna's autoscaler knows no speeds when it starts, fills the cluster with the same number of workers for every stage, and looks again after
+`autoscale_interval_s`; Ray Data's starts with one. So what is certain from the start is fixed here: a segment that is fed few parcels, as
+a source is that starts from nothing, gets no more workers than those, and a collector one with next to no CPU. The rest of the cluster
+goes to the segments that carry the load.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["COLLECTOR_CPUS", "Demand", "Share", "divide"]
+
+COLLECTOR_CPUS = 0.01
+_SMALLEST = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a segment wants.
+
+    Attributes:
+        cpus: CPUs of a worker.
+        most: Workers that it may have; `None` for any number.
+    """
+
+    cpus: float
+    most: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What a segment gets.
+
+    Attributes:
+        cpus: CPUs that the engine reserves for a worker.
+        workers: Workers that it has from beginning to end; `None` leaves the number to the engine.
+    """
+
+    cpus: float
+    workers: int | None
+
+
+def divide(demands: Sequence[Demand], cpus: float, *, apart: bool) -> list[Share]:
+    """Return what every segment gets.
+
+    Args:
+        demands: What segments want.
+        cpus: CPUs that the engine may give away.
+        apart: They run one after the other, so that each can have all of them.
+    """
+    if apart:
+        return [Share(min(demand.cpus, cpus), _alone(demand, cpus)) for demand in demands]
+    least = sum(demand.cpus * _fewest(demand) for demand in demands)
+    if least <= cpus:
+        return [Share(demand.cpus, demand.most) for demand in demands]
+    # No room to scale: the same number for all that may have more than one, as much as the machine has cores for them.
+    open_cpus = sum(demand.cpus for demand in demands if demand.most is None)
+    equal = max(1, math.floor(cpus / open_cpus)) if open_cpus else 1
+    numbers = [equal if demand.most is None else demand.most for demand in demands]
+    wanted = sum(demand.cpus * number for demand, number in zip(demands, numbers, strict=True))
+    # Rounded down, so that rounding never makes it too much.
+    scale = cpus / wanted
+    shares = [max(_SMALLEST, math.floor(demand.cpus * scale * 1000) / 1000) for demand in demands]
+    return [Share(share, number) for share, number in zip(shares, numbers, strict=True)]
+
+
+def _fewest(demand: Demand) -> int:
+    return 1 if demand.most is None else demand.most
+
+
+def _alone(demand: Demand, cpus: float) -> int | None:
+    if demand.most is None:
+        return None
+    return min(demand.most, max(1, math.floor(cpus / demand.cpus))) if demand.cpus else demand.most

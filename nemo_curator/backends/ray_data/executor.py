@@ -1,0 +1,209 @@
+"""`RayDataExecutor`: pipelines on Ray Data."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from nemo_curator.backends.cluster.custodian import Ticket
+from nemo_curator.backends.cluster.foreign import Engine, ForeignExecutor
+from nemo_curator.backends.cluster.nodes import alive_nodes
+from nemo_curator.backends.cluster.ray_specs import RayStageOptions, ray_stage_options
+from nemo_curator.backends.cluster.relay import collects
+from nemo_curator.backends.cluster.shares import COLLECTOR_CPUS, Demand, Share, divide
+from nemo_curator.backends.ray_data.options import RayDataOptions
+from nemo_curator.engine.drive import check_capacity
+from nemo_curator.engine.instructions import Capacity
+from nemo_curator.engine.plan import ExecutionPlan, Segment
+from nemo_curator.engine.session import Session
+from nemo_curator.errors import PlanError
+from nemo_curator.stages.base import ProcessingStage
+
+__all__ = ["RayDataExecutor"]
+
+_log = logging.getLogger(__name__)
+
+
+# What `map_batches` has parameters for; other options of Ray go by a function.
+_NAMED = {"memory", "label_selector", "resources", "accelerator_type", "runtime_env"}
+
+
+class RayDataExecutor(ForeignExecutor):
+    """Runs a pipeline on Ray Data: segments with a setup on pools of actors, the others as tasks.
+
+    Args:
+        config: Options by name, see `RayDataOptions` and `RunOptions`.
+        ignore_head_node: Keep work off the head node.
+        options: The same options as keywords.
+
+    Raises:
+        OptionError: An option that nobody reads, or of the wrong kind.
+    """
+
+    name: ClassVar[str] = "ray_data"
+    options_class = RayDataOptions
+    cluster: RayDataOptions
+
+    def __init__(self, config: Mapping[str, Any] | None = None, ignore_head_node: bool = False, **options: Any) -> None:
+        super().__init__(config, ignore_head_node, **options)
+        self._specs: dict[int, RayStageOptions] = {}
+
+    def plan(self, stages: Sequence[ProcessingStage[Any, Any]], **about: Any) -> ExecutionPlan:
+        """Return the plan of these stages; what their `ray_stage_spec` says is read here."""
+        plan = super().plan(stages, **about)
+        self._specs = ray_stage_options(plan)
+        for stage in plan.stages:
+            spec = self._specs[stage.index]
+            if spec.is_raft_actor or spec.is_lsh_stage or spec.is_shuffle_stage:
+                message = (
+                    f"stage {stage.name!r} (added at {stage.declared_at}) is a collective of workers (is_raft_actor, is_lsh_stage or "
+                    "is_shuffle_stage), which Ray Data's operators are not; run it with RayActorPoolExecutor"
+                )
+                raise PlanError(message)
+        return plan
+
+    def _engine(self, ray: Any, session: Session, tickets: list[Ticket]) -> Engine:
+        from nemo_curator.backends.ray_data.engine import DatasetEngine
+
+        nodes = alive_nodes(ray, ignore_head=self.ignore_head_node)
+        most = max(nodes, key=lambda node: node.gpus)
+        devices = tuple(map(str, range(most.gpus)))
+        check_capacity(session, Capacity(workers=1, cpus=max(node.cpus for node in nodes), gpus=devices))
+        cpus = sum(node.cpus for node in nodes)
+        shares = self._shares(session, cpus, len(nodes))
+        labels = (
+            {}
+            if not self.ignore_head_node
+            else {"label_selector": {"ray.io/node-id": f"in({','.join(n.id for n in nodes)})"}}
+        )
+        return DatasetEngine(ray, tickets[0].steward, self._dataset(ray, tickets, shares, labels, cpus))
+
+    def _shares(self, session: Session, cpus: float, nodes: int) -> list[Share]:
+        plan = session.plan
+        cpus -= COLLECTOR_CPUS * (1 + sum(collects(plan, segment.index) for segment in plan.segments))
+        demands: list[Demand] = []
+        for segment in plan.segments:
+            limits = [segment.worker_limit(nodes), self.cluster.max_workers_per_stage, self.cluster.num_workers]
+            if segment.is_barrier or (segment.index == 0 and session.starts_from_nothing):
+                limits.append(1)
+            known = [limit for limit in limits if limit is not None]
+            own = [self._specs[stage.index].ray_num_cpus for stage in segment.stages]
+            wanted = max((number for number in own if number is not None), default=segment.cpus)
+            demands.append(Demand(wanted, min(known) if known else None))
+        return divide(demands, cpus, apart=False)
+
+    def _dataset(
+        self, ray: Any, tickets: list[Ticket], shares: list[Share], labels: dict[str, Any], cpus: float
+    ) -> Any:
+        from nemo_curator.backends.ray_data.operators import Collecting, feed
+
+        with _context(ray):
+            steward = tickets[0].steward
+            dataset = ray.data.range(1, override_num_blocks=1)
+            options: dict[str, Any] = {"batch_size": None, "batch_format": "pyarrow", "zero_copy_batch": True}
+            pool = ray.data.ActorPoolStrategy
+            dataset = dataset.map_batches(feed, fn_args=(steward,), num_cpus=COLLECTOR_CPUS, **options, **labels)
+            for ticket, share in zip(tickets, shares, strict=True):
+                segment = ticket.segment
+                if collects(ticket.plan, ticket.index):
+                    arguments = {
+                        "in_order": self.options.preserve_order,
+                        "max_bytes": self.options.piece_bytes,
+                        "seconds": self.options.bundle_seconds,
+                    }
+                    dataset = dataset.map_batches(
+                        Collecting,
+                        fn_constructor_args=(segment, steward),
+                        fn_constructor_kwargs=arguments,
+                        num_cpus=COLLECTOR_CPUS,
+                        compute=pool(size=1),
+                        **options,
+                        **labels,
+                    )
+                dataset = self._with_segment(ray, dataset, ticket, share, {**options, **labels}, cpus)
+            return dataset
+
+    def _with_segment(
+        self, ray: Any, dataset: Any, ticket: Ticket, share: Share, options: dict[str, Any], cpus: float
+    ) -> Any:
+        from nemo_curator.backends.ray_data.operators import Running, run_parcels
+
+        segment = self._planned(ticket)
+        specs = [self._specs[stage.index] for stage in segment.stages]
+        arguments = self._remote_arguments(segment, specs)
+        if share.cpus:
+            arguments["num_cpus"] = share.cpus
+        if segment.shape.gpus:
+            arguments["num_gpus"] = segment.shape.gpus
+        most = max(1, int(cpus / segment.cpus)) if segment.cpus else max(1, int(cpus))
+        if self._is_actor_segment(segment, specs):
+            kind, inputs = Running, {"fn_constructor_args": (ticket,)}
+            compute = _pool_of(ray, specs, share, most)
+        else:
+            kind, inputs = run_parcels, {"fn_args": (ticket,)}
+            # Shares of CPUs bound the number of tasks; where they are free, cores do.
+            compute = ray.data.TaskPoolStrategy(size=share.workers or (None if share.cpus else most))
+        return dataset.map_batches(kind, **inputs, compute=compute, **options, **arguments)
+
+    def _planned(self, ticket: Ticket) -> Segment:
+        return ticket.segment
+
+    def _remote_arguments(self, segment: Segment, specs: list[RayStageOptions]) -> dict[str, Any]:
+        arguments: dict[str, Any] = {}
+        for spec in specs:
+            arguments |= spec.ray_remote_args
+        others = {key: arguments.pop(key) for key in set(arguments) - _NAMED}
+        if others:
+            arguments["ray_remote_args_fn"] = lambda: dict(others)
+        environment = {**self.cluster.runtime_env, **json.loads(segment.shape.runtime_env or "{}")}
+        if environment:
+            arguments["runtime_env"] = environment
+        if segment.memory_bytes:
+            arguments["memory"] = segment.memory_bytes
+        return arguments
+
+    def _is_actor_segment(self, segment: Segment, specs: list[RayStageOptions]) -> bool:
+        said = [spec.is_actor_stage for spec in specs if spec.is_actor_stage is not None]
+        if said:
+            return any(said)
+        return any(self._keeps[stage.index] for stage in segment.stages)
+
+    def _run(self, session: Session) -> Iterator[None]:
+        # The tickets' plan has no stage objects; who has something to keep is known here.
+        self._keeps = {
+            stage.index: type(stage.stage).setup is not ProcessingStage.setup or bool(stage.shape.gpus)
+            for stage in session.plan.stages
+        }
+        return super()._run(session)
+
+
+def _pool_of(ray: Any, specs: list[RayStageOptions], share: Share, most: int) -> Any:
+    """Return the actor pool of a segment: as many as are fixed, or from one to as many as there are CPUs for."""
+    sized = next((spec for spec in specs if spec.sizes), None)
+    if share.workers is not None:
+        return ray.data.ActorPoolStrategy(size=share.workers)
+    if sized is None:
+        return ray.data.ActorPoolStrategy(min_size=1, max_size=most)
+    low = sized.min_workers or 1
+    return ray.data.ActorPoolStrategy(
+        min_size=low, max_size=sized.max_workers or max(low, most), initial_size=sized.initial_workers or low
+    )
+
+
+@contextmanager
+def _context(ray: Any) -> Iterator[None]:
+    """Set how Ray Data works while a dataset is made, which keeps a copy of it; the caller's own context stays as it is."""
+    context = ray.data.DataContext.get_current()
+    # Every parcel is a block of its own: it is about a tenth of a second of work already, and must not wait for others.
+    wanted = {"target_max_block_size": 1, "enable_progress_bars": False, "print_on_execution_start": False}
+    before = {name: getattr(context, name) for name in wanted}
+    for name, value in wanted.items():
+        setattr(context, name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(context, name, value)

@@ -1,0 +1,94 @@
+"""What Ray Data runs. A row is a parcel, pickled: it never looks inside, and takes nothing apart into columns."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+from nemo_curator.backends.cluster.custodian import Ticket, custodian_of
+from nemo_curator.backends.cluster.wants import Wants
+from nemo_curator.engine.collector import Collector
+from nemo_curator.engine.parcel import Parcel
+from nemo_curator.engine.plan import Segment
+
+__all__ = ["Collecting", "Running", "feed", "parcels_of", "run_parcels", "table_of"]
+
+COLUMN = "parcel"
+_AT_ONCE = 8
+
+
+def table_of(parcel: Parcel) -> Any:
+    """Return a table with one row."""
+    import pyarrow as pa
+
+    # The buffers of large frames are copied here, once; Ray's store then holds the table's as it is.
+    return pa.table({COLUMN: pa.array([pickle.dumps(parcel, protocol=5)], pa.large_binary())})
+
+
+def parcels_of(table: Any) -> Iterator[Parcel]:
+    """Yield what a table holds."""
+    for value in table.column(COLUMN):
+        yield pickle.loads(value.as_buffer())
+
+
+def feed(_: Any, steward: Any) -> Iterator[Any]:
+    """Yield a table for every parcel that the driver offers. One task of it runs as long as there is input."""
+    _only_once(steward, "feed")
+    while (parcels := steward.take.remote(_AT_ONCE).future().result()) is not None:
+        for parcel in parcels:
+            yield table_of(parcel)
+
+
+def _only_once(steward: Any, name: str) -> None:
+    """Raise if Ray does something anew that had something to keep; the run then begins again."""
+    if not steward.first.remote(name).future().result():
+        message = f"the {name} of the run was lost with its node"
+        raise RuntimeError(message)
+
+
+def run_parcels(table: Any, ticket: Ticket) -> Iterator[Any]:
+    """Run a segment as a task: the worker process that Ray takes for it keeps the custodian for the next."""
+    for parcel in parcels_of(table):
+        for made in custodian_of(ticket).run(parcel):
+            yield table_of(made)
+
+
+class Running:
+    """Runs a segment as an actor.
+
+    Args:
+        ticket: What its custodian has to know.
+    """
+
+    def __init__(self, ticket: Ticket) -> None:
+        self._ticket = ticket
+
+    def __call__(self, table: Any) -> Iterator[Any]:
+        """Yield what the parcels in a table become."""
+        yield from run_parcels(table, self._ticket)
+
+
+class Collecting:
+    """Makes batches of exact size, as one actor.
+
+    Args:
+        segment: The segment that wants them.
+        steward: Knows what a task takes there.
+        in_order: Take parcels in order.
+        max_bytes: Size at which a parcel is cut.
+        seconds: Work that a parcel aims at.
+    """
+
+    def __init__(self, segment: Segment, steward: Any, *, in_order: bool, max_bytes: int, seconds: float) -> None:
+        self._collector = Collector(
+            batch_size=segment.batch_size, barrier=segment.is_barrier, in_order=in_order, max_bytes=max_bytes
+        )
+        _only_once(steward, f"collector {segment.index}")
+        self._wants = Wants(steward, segment, seconds)
+
+    def __call__(self, table: Any) -> Iterator[Any]:
+        """Yield what can go on."""
+        for parcel in parcels_of(table):
+            for made in self._collector.add(parcel, self._wants.number()):
+                yield table_of(made)
