@@ -7,6 +7,7 @@ round of the same run says much more: every result is also given as the ratio to
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import median
@@ -61,6 +62,10 @@ def _no_facts() -> dict[str, Any]:
     return {}
 
 
+def _no_surroundings() -> AbstractContextManager[Mapping[str, str]]:
+    return nullcontext({})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contestant:
     """One of the alternatives.
@@ -69,6 +74,7 @@ class Contestant:
         name: In tables.
         command: What is run and measured.
         prepare: Called before every run, outside the measurement.
+        around: What is there while a run goes on, outside the measurement; gives variables for the program's environment.
         inspect: Called after every run, outside the measurement; returns further facts, about the output.
         skipped: Why it cannot take part on this machine, if so.
     """
@@ -76,6 +82,7 @@ class Contestant:
     name: str
     command: tuple[str, ...]
     prepare: Callable[[], None] = _nothing
+    around: Callable[[], AbstractContextManager[Mapping[str, str]]] = _no_surroundings
     inspect: Callable[[], dict[str, Any]] = _no_facts
     skipped: str = ""
 
@@ -211,7 +218,8 @@ def run_case(case: Case, *, repeats: int | None = None, say: Callable[[str], Non
 
 def _run(contestant: Contestant) -> Sample:
     contestant.prepare()
-    sample = measure(contestant.command)
+    with contestant.around() as variables:
+        sample = measure(contestant.command, variables)
     sample.facts.update(contestant.inspect())
     return sample
 

@@ -11,22 +11,27 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-__all__ = ["RunFailed", "Sample", "measure", "program"]
+__all__ = ["RunFailed", "Sample", "left_alone", "measure", "program", "tree"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
 _SAMPLE_SECONDS = 0.02
+_SAMPLE_SHARE = 0.03
+"""Part of a CPU that watching may take: there are programs with dozens of processes and a thousand threads."""
 _TIMEOUT_SECONDS = 3600
 _ORPHAN_SECONDS = 10
 _PR_SET_CHILD_SUBREAPER = 36
 _MIB = 1024**2
 _MAX_LINES = 5
+
+_left_alone: set[int] = set()
+"""Children of this process that belong to no program."""
 
 
 class RunFailed(RuntimeError):
@@ -52,13 +57,29 @@ class Sample:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def program(name: str, *arguments: object, python: str | Path = sys.executable) -> tuple[str, ...]:
-    """Return the command that runs ``benchmarks/programs/<name>.py``."""
-    return (str(python), "-m", f"benchmarks.programs.{name}", *map(str, arguments))
+def program(
+    name: str, *arguments: object, python: str | Path = sys.executable, flags: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Return the command that runs ``benchmarks/programs/<name>.py``; the flags are for Python."""
+    return (str(python), *flags, "-m", f"benchmarks.programs.{name}", *map(str, arguments))
 
 
-def measure(command: Sequence[str]) -> Sample:
+@contextmanager
+def left_alone(pid: int) -> Iterator[None]:
+    """Do not take this child, nor anything below it, for what a program has left behind."""
+    _left_alone.add(pid)
+    try:
+        yield
+    finally:
+        _left_alone.discard(pid)
+
+
+def measure(command: Sequence[str], variables: Mapping[str, str] | None = None) -> Sample:
     """Run a command in the root of the repository and measure it.
+
+    Args:
+        command: The command.
+        variables: What its environment has besides this process's.
 
     Raises:
         RunFailed: Its exit code was not 0.
@@ -67,7 +88,12 @@ def measure(command: Sequence[str]) -> Sample:
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
         start = time.perf_counter()
         process = subprocess.Popen(
-            command, cwd=ROOT, env=_environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=errors
+            command,
+            cwd=ROOT,
+            env=_environment() | dict(variables or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=errors,
         )
         with _Watch(process.pid) as watch, _killed_after(_TIMEOUT_SECONDS):
             # Of this very process, with the descendants that it has waited for; `subprocess` would not tell.
@@ -89,8 +115,11 @@ def measure(command: Sequence[str]) -> Sample:
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment without what steers Python: with bytecode switched off, every import would compile anew."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    """Return the environment without what steers Python or Ray.
+
+    With bytecode switched off, every import would compile anew; with a cluster named, programs would not start their own.
+    """
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "RAY_"))}
 
 
 def _adopt_orphans() -> None:
@@ -103,9 +132,11 @@ def _reap_orphans() -> float:
     """Wait for what a program has left behind, and kill what does not end; return the CPU seconds that it took."""
     seconds = 0.0
     with _killed_after(_ORPHAN_SECONDS), suppress(ChildProcessError):
-        while True:
-            _, _, usage = os.wait4(-1, 0)
-            seconds += usage.ru_utime + usage.ru_stime
+        # With every one that ends, its own children may come.
+        while orphans := [pid for pid in _children(os.getpid()) if pid not in _left_alone]:
+            for pid in orphans:
+                _, _, usage = os.wait4(pid, 0)
+                seconds += usage.ru_utime + usage.ru_stime
     return seconds
 
 
@@ -124,7 +155,7 @@ def _killed_after(seconds: float) -> Iterator[None]:
 
 
 def _kill_descendants() -> None:
-    _, *descendants = _tree(os.getpid())
+    _, *descendants = tree(os.getpid(), without=_left_alone)
     for pid in descendants:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -165,10 +196,13 @@ class _Watch:
             self._thread.join()
 
     def _work(self) -> None:
-        while not self._over.wait(_SAMPLE_SECONDS):
+        took = 0.0
+        while not self._over.wait(max(_SAMPLE_SECONDS, took / _SAMPLE_SHARE)):
+            start = time.thread_time()
             # The kernel keeps the peak of the process itself, so only what its last milliseconds add is not seen.
             self.driver = max(self.driver, _status_bytes(self._pid, "VmHWM"))
-            self.tree = max(self.tree, sum(_status_bytes(pid, "VmRSS") for pid in _tree(self._pid)))
+            self.tree = max(self.tree, sum(_status_bytes(pid, "VmRSS") for pid in tree(self._pid)))
+            took = time.thread_time() - start
 
 
 def _status_bytes(pid: int, name: str) -> int:
@@ -179,10 +213,18 @@ def _status_bytes(pid: int, name: str) -> int:
     return 0
 
 
-def _tree(pid: int) -> Iterator[int]:
-    """Yield a process and its descendants."""
+def tree(pid: int, without: Set[int] = frozenset()) -> Iterator[int]:
+    """Yield a process and its descendants; not those of `without`, nor what is below them."""
     yield pid
+    for child in _children(pid):
+        if child not in without:
+            yield from tree(child, without)
+
+
+def _children(pid: int) -> list[int]:
+    """Return the children of a process, as far as ``/proc`` tells."""
+    children: list[int] = []
     with suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):
-            for child in Path(f"/proc/{pid}/task/{thread}/children").read_text().split():
-                yield from _tree(int(child))
+            children += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
+    return children

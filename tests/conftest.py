@@ -64,24 +64,32 @@ NEEDS = {"ray": "ray", "xenna": "cosmos_xenna"}
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Any]:
-    """The one Ray cluster of a test session, of two CPUs, with this process connected to it; started when it is first asked for."""
-    ray = _have("ray")
-    # What a cluster is started with stays in its processes; this one's own environment is put back.
+def cluster() -> Iterator[str]:
+    """The address of the one Ray cluster of a test session, of two CPUs; started when it is first asked for."""
+    _have("ray")
+    from nemo_curator.core.client import RayClient
+
+    client = RayClient(num_cpus=2, object_store_memory=1_000_000_000)
+    client.start()
+    # A cluster that the environment names is everybody's default; here only those have it who ask for it.
+    address = os.environ.pop("RAY_ADDRESS")
+    yield address
+    os.environ["RAY_ADDRESS"] = address
+    client.stop()
+
+
+@pytest.fixture(scope="module")
+def connection(cluster: str) -> Iterator[Any]:
+    """Ray's module, connected to the cluster for all tests of a module: runs then need not connect one by one."""
+    import ray
+
+    handler = signal.getsignal(signal.SIGTERM)
     with environment_kept():
-        os.environ.update(
-            RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",
-            RAY_MAX_LIMIT_FROM_API_SERVER="40000",
-            RAY_MAX_LIMIT_FROM_DATA_SOURCE="40000",
-            RAY_USAGE_STATS_ENABLED="0",
-            RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
-            PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-        )
-        handler = signal.getsignal(signal.SIGTERM)
-        ray.init(address="local", num_cpus=2, include_dashboard=True, log_to_driver=False, logging_level="ERROR")
-        signal.signal(signal.SIGTERM, handler)
+        ray.init(address=cluster, log_to_driver=False, logging_level="ERROR", configure_logging=False)
+    signal.signal(signal.SIGTERM, handler)
     yield ray
     ray.shutdown()
+    signal.signal(signal.SIGTERM, handler)
 
 
 def _have(package: str) -> Any:
@@ -94,14 +102,30 @@ def _have(package: str) -> Any:
         pytest.skip(f"{package} is not installed")
 
 
-@pytest.fixture(
-    params=[pytest.param(name, marks=[pytest.mark.ray] if "local" not in name else []) for name in BACKENDS]
-)
+def _param(name: str) -> Any:
+    return pytest.param(name, marks=[] if name.startswith("local") else [pytest.mark.ray])
+
+
+ON_RAY = [name for name in BACKENDS if not name.startswith("local")]
+
+
+@pytest.fixture(params=[_param(name) for name in BACKENDS])
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> BackendUnderTest:
     """Every backend in turn."""
+    return _backend(request, tmp_path)
+
+
+@pytest.fixture(params=[_param(name) for name in ON_RAY])
+def ray_backend(request: pytest.FixtureRequest, tmp_path: Path) -> BackendUnderTest:
+    """Every backend on Ray in turn."""
+    return _backend(request, tmp_path)
+
+
+def _backend(request: pytest.FixtureRequest, folder: Path) -> BackendUnderTest:
+    name: str = request.param
     for word, package in NEEDS.items():
-        if word in request.param:
+        if word in name:
             _have(package)
-    if "local" not in request.param:
-        request.getfixturevalue("cluster")
-    return BackendUnderTest(request.param, BACKENDS[request.param], tmp_path)
+    if name in ON_RAY:
+        request.getfixturevalue("connection")
+    return BackendUnderTest(name, BACKENDS[name], folder)

@@ -11,7 +11,18 @@ from benchmarks.harness import Entry, Scale
 
 __all__ = ["ENTRIES", "load"]
 
-ENTRIES = ("import_time", "hello", "small_tasks", "noop_tasks", "jsonl", "back_pressure", "guards")
+ENTRIES = (
+    "import_time",
+    "hello",
+    "small_tasks",
+    "noop_tasks",
+    "jsonl",
+    "back_pressure",
+    "guards",
+    "ray_small_tasks",
+    "ray_jsonl",
+    "ray_model_stage",
+)
 
 
 def load(name: str, scale: Scale) -> Entry:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["WORK", "payloads", "small_texts", "swallow"]
+__all__ = ["WORK", "payloads", "small_texts", "sum_of", "swallow"]
 
 _WORD = re.compile(r"\w+")
 _SENTENCE = "the curator keeps what is worth keeping and drops the rest, and says why"
@@ -40,6 +41,11 @@ def hash_of(word: str) -> int:
 
 WORK: dict[str, Callable[[str], str]] = {"noop": noop, "fingerprint": fingerprint}
 """What a stage may do, by name."""
+
+
+def sum_of(texts: Iterable[str]) -> str:
+    """Return a sum over texts that no order changes."""
+    return f"{sum(zlib.crc32(text.encode()) for text in texts):x}"
 
 
 def payloads(count: int) -> Iterator[bytes]:

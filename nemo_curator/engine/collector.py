@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from nemo_curator.engine.batching import Edge
+from nemo_curator.engine.claims import Split
 from nemo_curator.engine.parcel import Parcel, Place, Sorter, Tidings, add_credit, final_parcel
 
 __all__ = ["Collector"]
@@ -34,6 +35,7 @@ class Collector:
         self._total = self._passing = self._taken = 0
         self._fed: int | None = None
         self._made = 0
+        self._finished = False
 
     def add(self, parcel: Parcel, want: int) -> Iterator[Parcel]:
         """Take a parcel; yield what can go on.
@@ -59,7 +61,8 @@ class Collector:
         while self._edge.ready:
             yield self._next(tuple(self._edge.take(want, self._max_bytes)))
         if self._edge.ended:
-            yield from self._finish()
+            if not self._finished:
+                yield from self._finish()
         elif not self._edge.count and self._passing:
             # Nothing waits here, so nothing will come that could take along what else is known.
             yield self._next()
@@ -75,11 +78,17 @@ class Collector:
         self._made += 1
         if error is not None:
             return replace(error, place=place)
-        parcel = Parcel(place, self._passing, bundle, self._tidings, taken=self._taken)  # type: ignore[arg-type]
-        self._tidings, self._passing, self._taken = (), 0, 0
+        credit, self._passing = self._passing, 0
+        if self._edge.count:
+            # What waits keeps a share: credits must not be complete before everything has gone on.
+            split = Split((("", credit),))
+            ((_, credit),), ((_, self._passing),) = split.take(), split.rest()
+        parcel = Parcel(place, credit, bundle, self._tidings, taken=self._taken)  # type: ignore[arg-type]
+        self._tidings, self._taken = (), 0
         return parcel
 
     def _finish(self) -> Iterator[Parcel]:
+        self._finished = True
         if self._tidings or self._passing or self._taken:
             yield self._next()
         if self._fed is not None:

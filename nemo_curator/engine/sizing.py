@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from nemo_curator.engine.inquest import cut
 from nemo_curator.engine.packing import Slice
 
-__all__ = ["ParcelSize"]
+__all__ = ["PRICE_SECONDS", "ParcelSize"]
 
+PRICE_SECONDS = 0.05
 _MOST = 4096
 _BLIND = 64
 _SPREAD = 32
@@ -23,7 +24,7 @@ class ParcelSize:
     at most 64 tasks; where more is to come, parcels begin with one task and grow by one every fourth time.
 
     Args:
-        seconds: Work that a parcel aims at.
+        seconds: Work that a parcel aims at; never less than what an engine takes for moving it (ADR 0001).
         patient: What is made waits until all of it is there: the engine takes nothing before.
 
     Attributes:
@@ -32,7 +33,7 @@ class ParcelSize:
 
     def __init__(self, seconds: float, *, patient: bool) -> None:
         self.cost: float | None = None
-        self._seconds = seconds
+        self._seconds = max(seconds, PRICE_SECONDS)
         self._patient = patient
         self._made = 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import sys
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -112,7 +113,8 @@ class Pipeline:
         """Run the pipeline and return the tasks of its last stage, in no particular order.
 
         Args:
-            executor: Where to run; this machine's processes when not given.
+            executor: Where to run. When not given: this machine's processes, or Xenna if a Ray cluster was named (`RAY_ADDRESS`, or this
+                process is connected to one).
             initial_tasks: Tasks to start from, consumed as there is room; one `EmptyTask` when there are none.
             checkpoint_path: Where a run notes what is finished. Not available yet in this version: refused.
             return_outputs: Whether to bring the tasks back; as the executor is set when not given. Without, the list is empty.
@@ -140,7 +142,8 @@ class Pipeline:
         The run goes on while tasks are asked for; what nobody has read yet holds it back. Closing the iterator ends the run.
 
         Args:
-            executor: Where to run; this machine's processes when not given.
+            executor: Where to run. When not given: this machine's processes, or Xenna if a Ray cluster was named (`RAY_ADDRESS`, or this
+                process is connected to one).
             initial_tasks: Tasks to start from, consumed as there is room; one `EmptyTask` when there are none.
             observers: Are told what happens while it runs.
 
@@ -163,7 +166,7 @@ class Pipeline:
 
         Args:
             quarantine_path: The folder, as it was given to the executor (`quarantine_path`).
-            executor: Where to run; this machine's processes when not given, going on when a task fails again.
+            executor: Where to run; as for `run` when not given, going on when a task fails again.
             observers: Are told what happens while it runs.
 
         Raises:
@@ -247,9 +250,13 @@ class Pipeline:
 
 
 def _default_executor(**options: Any) -> BaseExecutor:
+    """Return Xenna's executor where somebody has named a Ray cluster, by connecting to it or by `RAY_ADDRESS`; else the local one."""
     from nemo_curator.backends.registry import make_executor
 
-    return make_executor("local", **options)
+    # Who is connected has imported it; nobody else pays for that.
+    ray = sys.modules.get("ray")
+    named = bool(os.environ.get("RAY_ADDRESS")) or (ray is not None and ray.is_initialized())
+    return make_executor("xenna" if named else "local", **options)
 
 
 def _without_our_frames(name: str, error: CuratorError) -> CuratorError:

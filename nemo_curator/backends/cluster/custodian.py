@@ -31,7 +31,7 @@ from nemo_curator.engine.plan import ExecutionPlan, Segment
 from nemo_curator.engine.sizing import ParcelSize
 from nemo_curator.errors import ConservationError, CuratorError, WorkerLost
 
-__all__ = ["Custodian", "Ticket", "custodian_of"]
+__all__ = ["Custodian", "Ticket", "custodian_of", "let_go"]
 
 _log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class Custodian:
             born=lambda pid: self._steward.child.remote(self.who, pid),
             passed=lambda done: self._steward.prepared.remote(self._node, ticket.index, done),
         )
-        self._steward.enrol.remote(self.who, self._node, os.getpid())
+        self._steward.enrol.remote(self.who, ticket.index, self._node, os.getpid())
         self._books = _Books(ticket)
         self._loop = Loop(
             ticket.plan,
@@ -119,7 +119,7 @@ class Custodian:
         self._broken: CuratorError | None = None
         self._closing: float | None = None
         # Whoever runs holds it; who closes waits for it.
-        self._running = threading.Lock()
+        self._running, self._leaving = threading.Lock(), threading.Lock()
         threading.Thread(target=self._watch, name="curator-custodian", daemon=True).start()
 
     def run(self, parcel: Parcel) -> Iterator[Parcel]:
@@ -187,24 +187,33 @@ class Custodian:
             self._size.cost = word.costs.get(self._ticket.index + 1)
             if word.stacks != asked:
                 self._steward.answer.remote(self.who, "\n".join(self._pool.stacks().values()))
-        problems = self.close(word.grace_s or 0.0)
-        try:
-            self._ask(self._steward.left.remote(self.who, problems))
-        except Exception:
-            _log.debug("the steward is gone, so that nobody is left to tell", exc_info=True)
-        _CUSTODIANS.pop((self._ticket.run, self._ticket.index), None)
+        self.leave(word.grace_s or 0.0)
 
     def _ask(self, ref: Any) -> Any:
         # `ray.get` complains in an engine's asynchronous actors, also in threads of their own.
         return ref.future().result()
 
-    def close(self, grace_s: float) -> list[str]:
-        """Tear down within so many seconds; return what went wrong."""
-        self._closing = grace_s
-        self._pool.wake()
-        # A run that is under way notices between two events; its child is ended when its time is up, whatever it does.
-        with self._running:
-            return self._pool.close(grace_s)
+    def leave(self, grace_s: float) -> None:
+        """Tear down within so many seconds, and tell the steward what went wrong; nothing the second time."""
+        with self._leaving:
+            if self._closing is not None:
+                return
+            self._closing = grace_s
+            self._pool.wake()
+            # A run that is under way notices between two events; its child is ended when its time is up, whatever it does.
+            with self._running:
+                problems = self._pool.close(grace_s)
+            _CUSTODIANS.pop((self._ticket.run, self._ticket.index), None)
+            try:
+                self._ask(self._steward.left.remote(self.who, problems))
+            except Exception:
+                _log.debug("the steward is gone, so that nobody is left to tell", exc_info=True)
+
+    def leave_last(self) -> None:
+        """Tear down when all others of the segment have: it has nothing to do any more."""
+        grace_s = self._ticket.options.teardown_timeout_s
+        self._ask(self._steward.dismiss.remote(self._ticket.index, grace_s, self.who))
+        self.leave(grace_s)
 
 
 class _Books:
@@ -266,3 +275,10 @@ def custodian_of(ticket: Ticket) -> Custodian:
     if key not in _CUSTODIANS:
         _CUSTODIANS[key] = Custodian(ticket)
     return _CUSTODIANS[key]
+
+
+def let_go(ticket: Ticket) -> None:
+    """Tear down what this process has of a segment, if anything."""
+    custodian = _CUSTODIANS.pop((ticket.run, ticket.index), None)
+    if custodian is not None:
+        custodian.leave(ticket.options.teardown_timeout_s)

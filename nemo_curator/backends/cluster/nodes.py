@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Node", "alive_nodes", "is_head"]
+from nemo_curator.utils.ray_utils import is_head_node
 
-_HEAD = "node:__internal_head__"
+__all__ = ["Node", "alive_nodes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,6 @@ class Node:
     head: bool
 
 
-def is_head(node: dict[str, Any]) -> bool:
-    """Say whether an entry of `ray.nodes()` is the head node."""
-    return _HEAD in node.get("Resources", {})
-
-
 def alive_nodes(ray: Any, *, ignore_head: bool) -> list[Node]:
     """Return the nodes that work may go to.
 
@@ -49,10 +44,10 @@ def alive_nodes(ray: Any, *, ignore_head: bool) -> list[Node]:
     free = _free_by_node(ray)
     found: list[Node] = []
     for entry in ray.nodes():
-        head = is_head(entry)
+        head = is_head_node(entry)
         if not entry["Alive"] or (head and ignore_head):
             continue
-        has = entry["Resources"]
+        has: dict[str, float] = entry["Resources"]
         left = free.get(entry["NodeID"], has)
         found.append(
             Node(

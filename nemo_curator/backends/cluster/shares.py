@@ -61,14 +61,36 @@ def divide(demands: Sequence[Demand], cpus: float, *, apart: bool) -> list[Share
     if least <= cpus:
         return [Share(demand.cpus, demand.most) for demand in demands]
     # No room to scale: the same number for all that may have more than one, as much as the machine has cores for them.
-    open_cpus = sum(demand.cpus for demand in demands if demand.most is None)
-    equal = max(1, math.floor(cpus / open_cpus)) if open_cpus else 1
+    equal = _equal(demands, cpus)
     numbers = [equal if demand.most is None else demand.most for demand in demands]
-    wanted = sum(demand.cpus * number for demand, number in zip(demands, numbers, strict=True))
+    return [Share(share, number) for share, number in zip(_scaled(demands, numbers, cpus), numbers, strict=True)]
+
+
+def _equal(demands: Sequence[Demand], cpus: float) -> int:
+    open_ended = [demand for demand in demands if demand.most is None]
+    wanted = sum(demand.cpus for demand in open_ended)
+    if not wanted:
+        return 1
+    # Many workers that want next to nothing are too much at some point, too.
+    left = cpus - _SMALLEST * sum(demand.most for demand in demands if demand.most is not None)
+    return max(1, min(math.floor(cpus / wanted), math.floor(left / (_SMALLEST * len(open_ended)))))
+
+
+def _scaled(demands: Sequence[Demand], numbers: Sequence[int], cpus: float) -> list[float]:
+    """Return shares in proportion to demands. Who would get less than the smallest gets that; the others divide the rest."""
+    smallest: set[int] = set()
+    while True:
+        rest = [index for index in range(len(demands)) if index not in smallest]
+        wanted = sum(demands[index].cpus * numbers[index] for index in rest)
+        left = cpus - _SMALLEST * sum(numbers[index] for index in smallest)
+        scale = max(0.0, left / wanted) if wanted else 0.0
+        below = {index for index in rest if demands[index].cpus * scale < _SMALLEST}
+        if not below:
+            break
+        smallest |= below
     # Rounded down, so that rounding never makes it too much.
-    scale = cpus / wanted
-    shares = [max(_SMALLEST, math.floor(demand.cpus * scale * 1000) / 1000) for demand in demands]
-    return [Share(share, number) for share, number in zip(shares, numbers, strict=True)]
+    shares = [math.floor(demand.cpus * scale * 1000) / 1000 for demand in demands]
+    return [_SMALLEST if index in smallest else share for index, share in enumerate(shares)]
 
 
 def _fewest(demand: Demand) -> int:

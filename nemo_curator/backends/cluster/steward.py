@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +54,9 @@ class Steward:
         self._version = 0
         self._costs: dict[int, float] = {}
         self._grace: float | None = None
+        self._over: dict[int, float] = {}
+        self._segment: dict[str, int] = {}
+        self._left: dict[int, int] = {}
         self._question = 0
         self._answers: dict[str, str] = {}
         self._seen: dict[str, float] = {}
@@ -60,13 +64,13 @@ class Steward:
         self._nodes: dict[tuple[str, int], str] = {}
         self._names: set[str] = set()
         self._offered: deque[Any] = deque()
-        self._ended = False
 
     # Custodians
 
-    async def enrol(self, who: str, node: str, pid: int) -> None:
-        """Note that there is a custodian, and in which process."""
+    async def enrol(self, who: str, segment: int, node: str, pid: int) -> None:
+        """Note that there is a custodian, of which segment, and in which process."""
         self._seen[who] = time.monotonic()
+        self._segment[who] = segment
         if node == self._node:
             self._here[who] = pid
 
@@ -79,11 +83,15 @@ class Steward:
         """Return the news after `version`, or after two seconds what there is; tells at the same time that the custodian lives."""
         self._seen[who] = time.monotonic()
         async with self._changed:
-            if self._version == version and self._grace is None:
+            if self._version == version and self._grace_of(who) is None:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._changed.wait(), _WATCH_SECONDS)
-        self._seen[who] = time.monotonic()
-        return Word(self._version, dict(self._costs), self._grace, self._question)
+        if who in self._seen:
+            self._seen[who] = time.monotonic()
+        return Word(self._version, dict(self._costs), self._grace_of(who), self._question)
+
+    def _grace_of(self, who: str) -> float | None:
+        return self._over.get(self._segment.get(who, -1), self._grace)
 
     async def answer(self, who: str, text: str) -> None:
         """Take a custodian's answer to the question where its worker stands."""
@@ -92,7 +100,7 @@ class Steward:
     async def left(self, who: str, problems: list[str]) -> None:
         """Note that a custodian has torn down."""
         self._problems += problems
-        for known in (self._seen, self._here, self._children):
+        for known in (self._seen, self._segment, self._here, self._children):
             known.pop(who, None)
         await self._tell()
 
@@ -114,6 +122,24 @@ class Steward:
             self._nodes.pop((node, segment), None)
         await self._tell()
 
+    async def done(self, position: int, taken: int, made: int) -> bool:
+        """Note that a worker has dealt with parcels, on an engine that runs one stage after the other; say whether they were its last.
+
+        Args:
+            position: Of the stage in the engine.
+            taken: Parcels that were taken.
+            made: Parcels that came of them.
+        """
+        self._left[position] -= taken
+        self._left[position + 1] = self._left.get(position + 1, 0) + made
+        return self._left[position] == 0
+
+    async def dismiss(self, segment: int, grace_s: float, who: str) -> None:
+        """Let all custodians of a segment tear down but the caller; return when they have, or time is up."""
+        self._over[segment] = grace_s
+        await self._tell()
+        await self._until_gone(grace_s, lambda: [n for n in self._living() if self._segment[n] == segment and n != who])
+
     async def first(self, name: str) -> bool:
         """Say whether nobody of that name has asked before: what holds something of a run must not come back without it."""
         new = name not in self._names
@@ -127,6 +153,10 @@ class Steward:
         await self._tell()
 
     # The driver
+
+    async def expect(self, parcels: int) -> None:
+        """Note how many parcels the first stage will get, on an engine that runs one stage after the other."""
+        self._left[0] = parcels
 
     async def known_costs(self) -> dict[int, float]:
         """Return what a task takes, by index of the segment."""
@@ -147,12 +177,15 @@ class Steward:
         """Tell all custodians that the run is over; return what went wrong once they have torn down, or time is up."""
         self._grace = grace_s
         await self._tell()
+        await self._until_gone(grace_s, self._living)
+        return [*self._problems, *(f"{who} had not torn down after {grace_s:g} s" for who in self._living())]
+
+    async def _until_gone(self, grace_s: float, who: Callable[[], list[str]]) -> None:
         deadline = time.monotonic() + grace_s + 1.0
-        while self._living() and time.monotonic() < deadline:
+        while who() and time.monotonic() < deadline:
             async with self._changed:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._changed.wait(), 0.1)
-        return [*self._problems, *(f"{who} had not torn down after {grace_s:g} s" for who in self._living())]
 
     def _living(self) -> list[str]:
         """Return who has not torn down yet: custodians, and children whose custodians were killed by the engine."""
@@ -170,25 +203,20 @@ class Steward:
 
     # What is fed, for engines that take their input from here
 
-    async def offer(self, parcels: list[Any], *, end: bool = False) -> int:
+    async def offer(self, parcels: list[Any]) -> int:
         """Take parcels that are to be fed; return how many wait."""
         self._offered += parcels
-        self._ended = self._ended or end
         await self._tell()
         return len(self._offered)
 
     async def take(self, most: int) -> list[Any] | None:
-        """Return parcels that are to be fed, as soon as there are any; `None` when there will be no more."""
+        """Return parcels that are to be fed, as soon as there are any; `None` when the run is over."""
         async with self._changed:
-            while not self._offered and not self._ended and self._grace is None:
+            while not self._offered and self._grace is None:
                 await self._changed.wait()
-        if not self._offered or self._grace is not None:
+        if self._grace is not None:
             return None
         return [self._offered.popleft() for _ in range(min(most, len(self._offered)))]
-
-    async def waiting(self) -> int:
-        """Return how many parcels wait to be fed."""
-        return len(self._offered)
 
     async def _tell(self) -> None:
         async with self._changed:

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from nemo_curator.engine.plan import Segment
+from nemo_curator.engine.sizing import PRICE_SECONDS
 
 __all__ = ["Wants"]
 
@@ -20,7 +21,7 @@ class Wants:
     def __init__(self, steward: Any, segment: Segment, seconds: float) -> None:
         self._steward = steward
         self._segment = segment
-        self._seconds = seconds
+        self._seconds = max(seconds, PRICE_SECONDS)
         self._asked_at = 0.0
         self._number = max(1, _BLIND // segment.batch_size) * segment.batch_size
 

@@ -53,9 +53,10 @@ class DatasetEngine:
                 return
 
     def feed(self, parcel: Parcel | None) -> None:
-        """Take a parcel."""
-        parcels = [] if parcel is None else [parcel]
-        self._offered.append(self._steward.offer.remote(parcels, end=parcel is None))
+        """Take a parcel. The dataset does not end with the last one, but with the run: Ray Data's workers would end with it, unasked."""
+        if parcel is None:
+            return
+        self._offered.append(self._steward.offer.remote([parcel]))
         # A steward that is gone is told here; and no more are on their way to it than it has taken.
         if len(self._offered) > _SINK:
             self._ray.get(self._offered.pop(0))

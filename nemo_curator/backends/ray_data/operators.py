@@ -6,7 +6,7 @@ import pickle
 from collections.abc import Iterator
 from typing import Any
 
-from nemo_curator.backends.cluster.custodian import Ticket, custodian_of
+from nemo_curator.backends.cluster.custodian import Ticket, custodian_of, let_go
 from nemo_curator.backends.cluster.wants import Wants
 from nemo_curator.engine.collector import Collector
 from nemo_curator.engine.parcel import Parcel
@@ -67,6 +67,10 @@ class Running:
     def __call__(self, table: Any) -> Iterator[Any]:
         """Yield what the parcels in a table become."""
         yield from run_parcels(table, self._ticket)
+
+    def __del__(self) -> None:
+        # Ray Data lets go of an actor that it needs no more, and of the actor's child process with it.
+        let_go(self._ticket)
 
 
 class Collecting:

@@ -150,10 +150,11 @@ class BatchEngine:
         stages: Its stage specs.
         config: Its configuration.
         address: The cluster.
+        steward: The run's steward, which has to know how much there is.
     """
 
-    def __init__(self, stages: list[Any], config: Any, address: str) -> None:
-        self._stages, self._config, self._address = stages, config, address
+    def __init__(self, stages: list[Any], config: Any, address: str, steward: Any) -> None:
+        self._stages, self._config, self._address, self._steward = stages, config, address, steward
         self._input: list[Parcel] = []
         self._news = threading.Event()
         self._xenna: _Xenna | None = None
@@ -163,6 +164,7 @@ class BatchEngine:
         if parcel is not None:
             self._input.append(parcel)
             return
+        self._steward.expect.remote(len(self._input)).future().result()
         self._config.execution_mode = xenna.ExecutionMode.BATCH
         self._config.return_last_stage_outputs = True
         self._kept = _named(self._address)

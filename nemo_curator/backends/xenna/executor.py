@@ -99,7 +99,9 @@ class XennaExecutor(ForeignExecutor):
         specs = self._stage_specs(session.plan, tickets, shares)
         address: str = ray.get_runtime_context().gcs_address
         self._before = {actor.actor_id for actor in known_actors(ray)}
-        return (BatchEngine if self._all_at_once else StreamingEngine)(specs, config, address)
+        if self._all_at_once:
+            return BatchEngine(specs, config, address, tickets[0].steward)
+        return StreamingEngine(specs, config, address)
 
     def _clean_up(self, ray: Any) -> None:
         end_leftovers(ray, self._before)
@@ -161,10 +163,12 @@ class XennaExecutor(ForeignExecutor):
                     in_order=self.options.preserve_order,
                     max_bytes=self.options.piece_bytes,
                     cpus=COLLECTOR_CPUS,
+                    position=len(specs) if self._all_at_once else None,
                 )
                 specs.append(xenna.StageSpec(named(collector, f"Batches_{classes}"[:80]), num_workers=1))
             environment = {**self.cluster.runtime_env, **(json.loads(segment.shape.runtime_env or "{}"))}
-            stage = SegmentStage(ticket, share.cpus, segment.shape.gpus, environment)
+            position = len(specs) if self._all_at_once else None
+            stage = SegmentStage(ticket, share.cpus, segment.shape.gpus, environment, position)
             specs.append(
                 xenna.StageSpec(named(stage, classes[:80]), num_workers=share.workers, **self._details(segment))
             )

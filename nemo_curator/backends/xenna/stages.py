@@ -23,10 +23,15 @@ class SegmentStage(xenna.Stage):
         cpus: CPUs that Xenna reserves for a worker.
         gpus: GPUs that Xenna gives a worker.
         runtime_env: Ray's runtime environment of its workers.
+        position: Its position among Xenna's stages, if they run one after the other; Xenna then ends its workers after their last
+            parcel, and before that they have to tear down.
     """
 
-    def __init__(self, ticket: Ticket, cpus: float, gpus: float, runtime_env: dict[str, Any]) -> None:
+    def __init__(
+        self, ticket: Ticket, cpus: float, gpus: float, runtime_env: dict[str, Any], position: int | None
+    ) -> None:
         self._ticket = ticket
+        self._position = position
         self._resources = xenna.Resources(cpus=cpus, gpus=gpus)
         self._runtime_env = runtime_env
 
@@ -48,7 +53,10 @@ class SegmentStage(xenna.Stage):
     def process_data(self, parcels: list[Parcel]) -> list[Parcel]:
         """Return what parcels become. Never raises for what user code does."""
         custodian = custodian_of(self._ticket)
-        return [made for parcel in parcels for made in custodian.run(parcel)]
+        made = [child for parcel in parcels for child in custodian.run(parcel)]
+        if _last(self._ticket, self._position, len(parcels), len(made)):
+            custodian.leave_last()
+        return made
 
 
 class CollectingStage(xenna.Stage):
@@ -59,9 +67,11 @@ class CollectingStage(xenna.Stage):
         in_order: Take parcels in order.
         max_bytes: Size at which a parcel is cut.
         cpus: CPUs that Xenna reserves for it.
+        position: As for a `SegmentStage`.
     """
 
-    def __init__(self, ticket: Ticket, *, in_order: bool, max_bytes: int, cpus: float) -> None:
+    def __init__(self, ticket: Ticket, *, in_order: bool, max_bytes: int, cpus: float, position: int | None) -> None:
+        self._position = position
         self._ticket, self._in_order, self._max_bytes = ticket, in_order, max_bytes
         self._resources = xenna.Resources(cpus=cpus)
         self._made: tuple[Collector, Wants] | None = None
@@ -88,7 +98,17 @@ class CollectingStage(xenna.Stage):
             )
             self._made = collector, Wants(steward, segment, self._ticket.options.bundle_seconds)
         collector, wants = self._made
-        return [made for parcel in parcels for made in collector.add(parcel, wants.number())]
+        made = [child for parcel in parcels for child in collector.add(parcel, wants.number())]
+        _last(self._ticket, self._position, len(parcels), len(made))
+        return made
+
+
+def _last(ticket: Ticket, position: int | None, taken: int, made: int) -> bool:
+    """Count parcels, where stages run one after the other; say whether they were the stage's last."""
+    if position is None:
+        return False
+    last: bool = ticket.steward.done.remote(position, taken, made).future().result()
+    return last
 
 
 class _Environment(RuntimeEnv):
