@@ -58,9 +58,7 @@ class Cluster:
         claims = PortClaims()
         names = ("port", "client", "metrics", "agent", "dashboard", "DASHBOARD_METRIC_PORT", "AUTOSCALER_METRIC_PORT")
         first = (6379, 21001, 8080, 52365, 8265, 44227, 44217)
-        ports = {
-            name: claims.take(port, exact=False, host=LOOPBACK) for name, port in zip(names, first, strict=True)
-        }
+        ports = {name: claims.take(port, exact=False, host=LOOPBACK) for name, port in zip(names, first, strict=True)}
         with tempfile.TemporaryFile("a+b", buffering=0) as output:
             process = cluster.start(
                 self._command(ports, folder),
@@ -80,7 +78,9 @@ class Cluster:
                         timeout_s=_UP_SECONDS,
                     )
                     if problem is not None:
-                        message = f"the Ray cluster did not start: `ray start` {problem}. It said:\n{cluster.tail(output)}"
+                        message = (
+                            f"the Ray cluster did not start: `ray start` {problem}. It said:\n{cluster.tail(output)}"
+                        )
                         raise RunFailed(message)
                     _await_rest(process.pid)
                     before = _cpu_seconds(process.pid)

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from statistics import median
 from typing import Any, Self, TypeVar
 
-from benchmarks.measure import RunFailed, Sample, measure
+from benchmarks.measure import ROOT, RunFailed, Sample, measure
 
 __all__ = ["Case", "CaseResult", "Column", "Contestant", "Entry", "Scale", "Spread", "run_case"]
 
@@ -73,6 +74,7 @@ class Contestant:
     Attributes:
         name: In tables.
         command: What is run and measured.
+        folder: Where it is run.
         prepare: Called before every run, outside the measurement.
         around: What is there while a run goes on, outside the measurement; gives variables for the program's environment.
         inspect: Called after every run, outside the measurement; returns further facts, about the output.
@@ -81,6 +83,7 @@ class Contestant:
 
     name: str
     command: tuple[str, ...]
+    folder: Path = ROOT
     prepare: Callable[[], None] = _nothing
     around: Callable[[], AbstractContextManager[Mapping[str, str]]] = _no_surroundings
     inspect: Callable[[], dict[str, Any]] = _no_facts
@@ -219,7 +222,7 @@ def run_case(case: Case, *, repeats: int | None = None, say: Callable[[str], Non
 def _run(contestant: Contestant) -> Sample:
     contestant.prepare()
     with contestant.around() as variables:
-        sample = measure(contestant.command, variables)
+        sample = measure(contestant.command, variables, contestant.folder)
     sample.facts.update(contestant.inspect())
     return sample
 

@@ -74,12 +74,13 @@ def left_alone(pid: int) -> Iterator[None]:
         _left_alone.discard(pid)
 
 
-def measure(command: Sequence[str], variables: Mapping[str, str] | None = None) -> Sample:
-    """Run a command in the root of the repository and measure it.
+def measure(command: Sequence[str], variables: Mapping[str, str] | None = None, folder: Path = ROOT) -> Sample:
+    """Run a command and measure it.
 
     Args:
         command: The command.
         variables: What its environment has besides this process's.
+        folder: Where it runs: the root of the repository unless given.
 
     Raises:
         RunFailed: Its exit code was not 0.
@@ -89,7 +90,7 @@ def measure(command: Sequence[str], variables: Mapping[str, str] | None = None) 
         start = time.perf_counter()
         process = subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=folder,
             env=_environment() | dict(variables or {}),
             stdin=subprocess.DEVNULL,
             stdout=out,

@@ -1,8 +1,9 @@
 """Contestants on Ray: our executors and those of nemo-curator 1.4.0, which run the same programs, with a cluster up or not.
 
 Each distribution has an environment of its own under ``benchmarks/out`` with its own Ray; nemo-curator's source is not
-read, it is only run by its documented interface. The programs are found in both without this folder on the path, where our
-package would hide theirs.
+read, it is only run by its documented interface. The programs are found in both without the repository on the path, where our
+package would hide theirs: Python is told to leave the folder out that it is started in, and is started elsewhere, as Ray puts that
+folder on the path of its workers.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.clusters import Cluster, no_cluster
+from benchmarks.corpus import OUT
 from benchmarks.environments import Unavailable, python_with
 from benchmarks.harness import CaseResult, Contestant, Scale
 from benchmarks.measure import ROOT, Sample, program
@@ -86,7 +88,8 @@ def name_of(engine: str, whose: str) -> str:
 def local_contestant(scale: Scale, name: str, *arguments: object, **hooks: Any) -> Contestant:
     """Return our `LocalExecutor` in the environment that our executors on Ray have: ``NAME local ARGUMENTS``."""
     command = program(name, "local", *arguments, python=_ours(scale).python, flags=_FLAGS)
-    return Contestant(name=LOCAL, command=command, **hooks)
+    OUT.mkdir(parents=True, exist_ok=True)
+    return Contestant(name=LOCAL, command=command, folder=OUT, **hooks)
 
 
 def ray_contestants(
@@ -137,17 +140,13 @@ def _contestant(
 ) -> Contestant:
     if whose.problem:
         return Contestant(name=name, command=(), skipped=whose.problem)
+    OUT.mkdir(parents=True, exist_ok=True)
+    told = {"name": name, "command": command(*arguments), "folder": OUT, **hooks}
     if not up:
-        return Contestant(name=name, command=command(*arguments), around=no_cluster, **hooks)
+        return Contestant(**told, around=no_cluster)
     ray = Cluster(whose.python)
-    look = hooks.pop("inspect", dict)
-    return Contestant(
-        name=name,
-        command=command(*arguments),
-        around=ray.up,
-        inspect=lambda: {**look(), **ray.facts()},
-        **hooks,
-    )
+    look = told.pop("inspect", dict)
+    return Contestant(**told, around=ray.up, inspect=lambda: {**look(), **ray.facts()})
 
 
 def pairs(result: CaseResult) -> Iterator[tuple[str, str, str]]:

@@ -35,9 +35,7 @@ _WORK = "fingerprint"
 
 def cases(scale: Scale) -> tuple[Case, ...]:
     """Return a case for each number of tasks, with a cluster and without. Makes the environments, the first time."""
-    return tuple(
-        _case(scale, count, up=up) for up in (True, False) for count in (1, scale.pick(2000, 100, 10))
-    )
+    return tuple(_case(scale, count, up=up) for up in (True, False) for count in (1, scale.pick(2000, 100, 10)))
 
 
 def _case(scale: Scale, count: int, *, up: bool) -> Case:

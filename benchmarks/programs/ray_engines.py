@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,11 @@ from nemo_curator.stages.resources import Resources
 
 __all__ = ["executor_of", "parser", "tell", "with_cpus"]
 
-_REPOSITORY = Path(__file__).resolve().parents[2]
+_THEIRS = Path(sys.prefix).name == "venv-nemo-curator"
+
+# In the program and in its workers: in the environment of nemo-curator, nobody shall measure ours.
+if _THEIRS and not Path(str(nemo_curator.__file__)).is_relative_to(sys.prefix):
+    raise ImportError(f"nemo_curator comes from {nemo_curator.__file__} and not from {sys.prefix}: {sys.path}")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -50,6 +55,4 @@ def with_cpus(stage: Any, cpus: float) -> ProcessingStage[Any, Any]:
 
 def tell(**facts: Any) -> None:
     """Print the facts, and whose package it was."""
-    package = Path(str(nemo_curator.__file__)).resolve().parent
-    whose = "ours" if package == _REPOSITORY / "nemo_curator" else "theirs"
-    print(json.dumps({**facts, "distribution": whose}), flush=True)
+    print(json.dumps({**facts, "distribution": "theirs" if _THEIRS else "ours"}), flush=True)

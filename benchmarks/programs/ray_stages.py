@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.programs import ray_engines as ray_engines  # looks whose package this is, in workers too
 from benchmarks.programs.work import WORK, small_texts
 from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.stages.resources import Resources

@@ -218,7 +218,8 @@ def _expect(ray: Any, planned: PlannedStage, ref: Any) -> None:
     except ray.exceptions.RayError as error:
         raise SetupFailed(planned.name, planned.declared_at, "setup_on_node", one_line(error)) from error
     if problem is not None:
-        raise problem
+        # What cannot be unpickled does not know its own name.
+        raise SetupFailed(planned.name, planned.declared_at, problem.step, problem.cause, problem.details)
 
 
 # Logging

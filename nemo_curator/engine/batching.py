@@ -42,6 +42,11 @@ class Edge:
         return not self.barrier and self.count >= self.batch_size
 
     @property
+    def node(self) -> str:
+        """The machine that the next bundle's first frame lies on; empty if that makes no difference."""
+        return self._slices[0].frame.node if self._slices else ""
+
+    @property
     def exhausted(self) -> bool:
         """Whether nothing is left and nothing will come."""
         return self.ended and self.count == 0

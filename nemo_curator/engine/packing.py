@@ -28,11 +28,13 @@ class Frame:
         count: How many.
         nbytes: Bytes that they hold in memory.
         payload: What the packer made of them.
+        node: The machine that it lies on, where that makes a difference.
     """
 
     count: int
     nbytes: int
     payload: Any
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,9 +84,13 @@ class Roster:
         """Whether no worker works, sets up, starts or ends."""
         return not self.busy and not self._starting.total() and not self._stopping
 
-    def idle_host(self, segment: int) -> Worker | None:
-        """Return an idle worker that has the segment set up and no run of it that rests."""
-        return next((w for w in self._idle_hosts.get(segment, {}).values() if segment not in w.resting), None)
+    def idle_host(self, segment: int, near: str = "") -> Worker | None:
+        """Return an idle worker that has the segment set up and no run of it that rests, on the machine `near` if there is one."""
+        hosts = (worker for worker in self._idle_hosts.get(segment, {}).values() if segment not in worker.resting)
+        any_host = next(hosts, None)
+        if any_host is None or not near or any_host.node == near:
+            return any_host
+        return next((worker for worker in hosts if worker.node == near), any_host)
 
     def idle_newcomer(self, shape: WorkerShape, segment: int, busy_nodes: Container[str]) -> Worker | None:
         """Return the idle worker that hosts the least, of those that do not host the segment: hosting costs memory.

@@ -318,7 +318,7 @@ class Scheduler:
             return Resume(worker.number, run)
         if not lane.ready:
             return None
-        worker = self._roster.idle_host(segment.index)
+        worker = self._roster.idle_host(segment.index, lane.edge.node)
         if worker is not None:
             self._roster.occupy(worker, segment)
             job, run = lane.take(), next(self._numbers)

@@ -49,7 +49,10 @@ def get_head_node_id() -> str | None:
     Raises:
         ClusterError: This process is not connected to one.
     """
-    ray = connected_ray()
+    return _head_node_id(connected_ray())
+
+
+def _head_node_id(ray: Any) -> str | None:
     context = ray.get_runtime_context()
     # An address may be another cluster's later; older versions of Ray have no name for a session.
     session: str = context.get_session_name() if hasattr(context, "get_session_name") else ""

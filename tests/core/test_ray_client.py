@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from ray_nodes import add_node
+from nemo_curator.testing.nodes import add_node
 
 from nemo_curator.core import await_nodes
 from nemo_curator.core.client import RayClient

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 from nemo_curator.errors import ClusterError, MissingExtra
 from nemo_curator.utils import ray_utils
 from nemo_curator.utils.ray_utils import (
+    _head_node_id,
     connected_ray,
     get_head_node_id,
     is_head_node,
@@ -40,14 +41,6 @@ def test_without_ray_the_message_says_what_to_install(monkeypatch: pytest.Monkey
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(MissingExtra, match=r"curator-backends\[ray\]"):
         connected_ray()
-
-
-class Unconnected:
-    """Ray as it is before anybody has connected."""
-
-    @staticmethod
-    def is_initialized() -> bool:
-        return False
 
 
 class FakeContext:
@@ -79,8 +72,9 @@ class FakeRay:
 
 
 def test_nobody_connects_by_asking(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("ray")
-    monkeypatch.setitem(sys.modules, "ray", Unconnected)
+    ray = pytest.importorskip("ray")
+    # Another test may have connected this process.
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
     for ask in (get_head_node_id, lambda: submit_on_each_node(None), lambda: run_on_each_node(None)):
         with pytest.raises(ClusterError, match=r"not connected to a Ray cluster; connect first, with ray\.init"):
             ask()
@@ -88,91 +82,105 @@ def test_nobody_connects_by_asking(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_head_node_is_asked_for_once_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeRay("head")
-    monkeypatch.setattr(ray_utils, "connected_ray", lambda: fake)
     monkeypatch.setattr(ray_utils, "_known_head", {})
-    assert [get_head_node_id() for _ in range(3)] == ["head"] * 3
+    assert [_head_node_id(fake) for _ in range(3)] == ["head"] * 3
     assert fake.asked == 1
     # Another cluster, perhaps at the same address.
     fake.context, fake.heads = FakeContext("10.0.0.1:6379", "02"), ("other",)
-    assert [get_head_node_id() for _ in range(3)] == ["other"] * 3
+    assert [_head_node_id(fake) for _ in range(3)] == ["other"] * 3
     assert fake.asked == 2
 
 
 def test_that_there_is_no_head_node_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeRay()
-    monkeypatch.setattr(ray_utils, "connected_ray", lambda: fake)
     monkeypatch.setattr(ray_utils, "_known_head", {})
-    assert get_head_node_id() is None
+    assert _head_node_id(fake) is None
     fake.heads = ("head",)
-    assert get_head_node_id() == "head"
+    assert _head_node_id(fake) == "head"
 
 
-def _where(*said: str) -> tuple[str, ...]:
-    import ray
+def _where(ray: Any) -> Any:
+    """Return a remote function that travels by value: workers of a cluster need not find this file."""
 
-    return (ray.get_runtime_context().get_node_id(), *said)
+    def where(*said: str) -> tuple[str, ...]:
+        import ray
+
+        return (ray.get_runtime_context().get_node_id(), *said)
+
+    return ray.remote(where)
 
 
 @pytest.mark.ray
-def test_a_cluster_of_one_node(cluster: Any) -> None:
+def test_a_cluster_of_one_node(connection: Any) -> None:
     head = get_head_node_id()
-    assert head == cluster.nodes()[0]["NodeID"] == get_head_node_id()
-    assert is_head_node(cluster.nodes()[0])
-    remote = cluster.remote(_where)
+    assert [head] == [node["NodeID"] for node in connection.nodes() if is_head_node(node)]
+    remote = _where(connection)
     assert run_on_each_node(remote, "a", "b") == [(head, "a", "b")]
     assert run_on_each_node(remote, num_cpus=1) == [(head,)]
     assert submit_on_each_node(remote, ignore_head_node=True) == []
     assert run_on_each_node(remote, ignore_head_node=True) == []
     (ref,) = submit_on_each_node(remote, "c")
-    assert cluster.get(ref) == (head, "c")
-
-
-def _fail() -> None:
-    message = "not here"
-    raise ValueError(message)
+    assert connection.get(ref) == (head, "c")
 
 
 @pytest.mark.ray
-def test_what_a_function_raises_is_raised(cluster: Any) -> None:
-    with pytest.raises(ValueError, match="not here"):
-        run_on_each_node(cluster.remote(_fail))
-    from ray.exceptions import TaskUnschedulableError
+def test_what_a_function_raises_is_raised(connection: Any) -> None:
+    def fail() -> None:
+        message = "not here"
+        raise ValueError(message)
 
-    with pytest.raises(TaskUnschedulableError):
-        cluster.get(submit_on_node(cluster.remote(_where), get_head_node_id() or "", num_cpus=1000))
+    with pytest.raises(ValueError, match="not here"):
+        run_on_each_node(connection.remote(fail))
+    with pytest.raises(connection.exceptions.TaskUnschedulableError):
+        connection.get(submit_on_node(_where(connection), get_head_node_id() or "", num_cpus=1000))
+
+
+TWO_NODES = """
+import sys, time
+from pathlib import Path
+import ray
+from nemo_curator.core.client import RayClient
+from nemo_curator.core.cluster import end
+from nemo_curator.backends.utils import get_available_cpu_gpu_resources
+from nemo_curator.testing.nodes import add_node
+from nemo_curator.utils.ray_utils import get_head_node_id, run_on_each_node
+
+def where():
+    return ray.get_runtime_context().get_node_id()
+
+def wait_for(count):
+    deadline = time.monotonic() + 60
+    while sum(node["Alive"] for node in ray.nodes()) != count:
+        assert time.monotonic() < deadline, ray.nodes()
+        time.sleep(0.1)
+
+with RayClient(num_cpus=2, include_dashboard=False, object_store_memory=80_000_000):
+    ray.init(log_to_driver=False, configure_logging=False)
+    remote, head, address = ray.remote(where), get_head_node_id(), ray.get_runtime_context().gcs_address
+    with add_node(address, Path(sys.argv[1]), num_cpus=1) as node:
+        wait_for(2)
+        places = run_on_each_node(remote)
+        print(len(places), len(set(places)), head in places)
+        print(run_on_each_node(remote, ignore_head_node=True) == [place for place in places if place != head])
+        print(get_available_cpu_gpu_resources(), get_available_cpu_gpu_resources(ignore_head_node=True))
+        end(node)
+        wait_for(1)
+        print(run_on_each_node(remote) == [head], get_head_node_id() == head)
+    ray.shutdown()
+"""
 
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_every_node_runs_it_once_and_a_dead_one_does_not(cluster: Any, tmp_path: Path) -> None:
-    from nemo_curator.core.cluster import end
-
-    sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
-    try:
-        from ray_nodes import add_node
-    finally:
-        sys.path.pop(0)
-    address = cluster.get_runtime_context().gcs_address
-    remote = cluster.remote(_where)
-    head = get_head_node_id()
-    with ExitStack() as nodes:
-        node = nodes.enter_context(add_node(address, tmp_path / "node.log"))
-        _wait_for(cluster, 2)
-        places = [place for (place,) in run_on_each_node(remote)]
-        assert len(set(places)) == len(places) == 2
-        assert head in places
-        others = [place for (place,) in run_on_each_node(remote, ignore_head_node=True)]
-        assert others == [place for place in places if place != head]
-        end(node)
-        _wait_for(cluster, 1)
-        assert run_on_each_node(remote) == [(head,)]
-    assert get_head_node_id() == head
-
-
-def _wait_for(ray: Any, count: int) -> None:
-    import time
-
-    deadline = time.monotonic() + 60
-    while sum(node["Alive"] for node in ray.nodes()) != count:
-        assert time.monotonic() < deadline, f"{count} nodes were expected: {ray.nodes()}"
-        time.sleep(0.1)
+def test_every_node_runs_it_once_and_a_dead_one_does_not(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    # A cluster of its own: that of the session shall not have a node that has died.
+    result = subprocess.run(
+        [sys.executable, "-c", TWO_NODES, str(tmp_path / "node.log")],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-4:] == ["2 2 True", "True", "(3.0, 0.0) (1.0, 0.0)", "True True"]

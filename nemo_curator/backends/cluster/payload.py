@@ -10,7 +10,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, SupportsIndex
 
 from nemo_curator.backends.workers.packer import ProcessPacker, Shared, SharedMemory
 from nemo_curator.engine.packing import Frame, Slice
@@ -35,7 +35,7 @@ class Blob:
         """The bytes."""
         return memoryview(self.data).cast("B")
 
-    def __reduce_ex__(self, protocol: int) -> tuple[Any, ...]:
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
         return (Blob, (pickle.PickleBuffer(self.data),))
 
 
@@ -66,10 +66,10 @@ class ObjectPacker(ProcessPacker):
         return memoryview(bytearray(self._ray.get(payload.ref).view))
 
 
-def published(ray: Any, frames: Sequence[Frame]) -> tuple[Frame, ...]:
+def published(ray: Any, frames: Sequence[Frame], node: str) -> tuple[Frame, ...]:
     """Return frames of a worker of this node in a form that travels: those in shared memory are put into the store."""
     return tuple(
-        replace(frame, payload=_put(ray, frame.payload)) if isinstance(frame.payload, Shared) else frame
+        replace(frame, payload=_put(ray, frame.payload), node=node) if isinstance(frame.payload, Shared) else frame
         for frame in frames
     )
 

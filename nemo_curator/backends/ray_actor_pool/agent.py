@@ -40,6 +40,7 @@ class NodeAgent:
         import ray
 
         self._ray = ray
+        self._node = node
         # Ray sets it to the CPUs of this actor, which are those of all workers together.
         os.environ.pop("OMP_NUM_THREADS", None)
         self._pool = ProcessPool(options, hides_gpus=hides_gpus, watches_memory=watches_memory, node=node)
@@ -121,5 +122,5 @@ class NodeAgent:
 
     def _for_travel(self, event: Event) -> Event:
         if isinstance(event, Progressed) and event.frames:
-            return replace(event, frames=published(self._ray, event.frames))
+            return replace(event, frames=published(self._ray, event.frames, self._node))
         return event

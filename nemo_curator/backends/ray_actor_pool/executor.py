@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from nemo_curator.backends.cluster.connection import connected
 from nemo_curator.backends.cluster.executor import ClusterExecutor, ClusterOptions
 from nemo_curator.backends.cluster.nodes import Node, alive_nodes
+from nemo_curator.backends.cluster.ray_specs import RayStageOptions, ray_stage_options
+from nemo_curator.backends.ray_actor_pool.progress import LoggedProgress
 from nemo_curator.engine.drive import check_capacity, drive
+from nemo_curator.engine.fuse import fuse
 from nemo_curator.engine.instructions import Capacity
+from nemo_curator.engine.plan import ExecutionPlan, PlannedStage
 from nemo_curator.engine.session import Session
-from nemo_curator.errors import CapacityError
+from nemo_curator.errors import CapacityError, PlanError
+from nemo_curator.stages.base import ProcessingStage
 
 __all__ = ["ActorPoolOptions", "RayActorPoolExecutor"]
 
@@ -66,6 +71,18 @@ class RayActorPoolExecutor(ClusterExecutor):
         self.show_progress = show_progress
         self.progress_interval = progress_interval
 
+    def plan(self, stages: Sequence[ProcessingStage[Any, Any]], **about: Any) -> ExecutionPlan:
+        """Return the plan of these stages; of their `ray_stage_spec` it takes `max_workers`, as any worker hosts any segment."""
+        plan = super().plan(stages, **about)
+        specs = ray_stage_options(plan)
+        planned = tuple(_as_specified(stage, specs[stage.index]) for stage in plan.stages)
+        return replace(plan, stages=planned, segments=fuse(planned, enabled=self.options.fuse))
+
+    def _session(self, plan: ExecutionPlan, changes: Mapping[str, Any], **arguments: Any) -> Session:
+        if self.show_progress:
+            arguments["observers"] = [*arguments.get("observers", ()), LoggedProgress(self.progress_interval)]
+        return super()._session(plan, changes, **arguments)
+
     def _attempt(self, session: Session) -> Iterator[None]:
         from nemo_curator.backends.ray_actor_pool.pool import AgentPool
 
@@ -99,6 +116,18 @@ class RayActorPoolExecutor(ClusterExecutor):
                 time.sleep(self.cluster.resource_wait_interval_s)
                 continue
             return nodes
+
+
+def _as_specified(stage: PlannedStage, spec: RayStageOptions) -> PlannedStage:
+    if spec.is_raft_actor or spec.is_lsh_stage or spec.is_shuffle_stage:
+        message = (
+            f"stage {stage.name!r} (added at {stage.declared_at}) is a collective of GPU workers (is_raft_actor, is_lsh_stage or "
+            "is_shuffle_stage), which this version does not run; a stage with topology = Topology.BARRIER sees its whole stream at once"
+        )
+        raise PlanError(message)
+    if spec.max_workers is None or stage.num_workers is not None or stage.num_workers_per_node is not None:
+        return stage
+    return replace(stage, num_workers=spec.max_workers)
 
 
 def _devices(nodes: list[Node]) -> tuple[str, ...]:

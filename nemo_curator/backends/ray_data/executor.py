@@ -59,8 +59,8 @@ class RayDataExecutor(ForeignExecutor):
             spec = self._specs[stage.index]
             if spec.is_raft_actor or spec.is_lsh_stage or spec.is_shuffle_stage:
                 message = (
-                    f"stage {stage.name!r} (added at {stage.declared_at}) is a collective of workers (is_raft_actor, is_lsh_stage or "
-                    "is_shuffle_stage), which Ray Data's operators are not; run it with RayActorPoolExecutor"
+                    f"stage {stage.name!r} (added at {stage.declared_at}) is a collective of GPU workers (is_raft_actor, is_lsh_stage "
+                    "or is_shuffle_stage), which this version does not run; a stage with topology = Topology.BARRIER sees its whole stream at once"
                 )
                 raise PlanError(message)
         return plan
@@ -198,7 +198,14 @@ def _context(ray: Any) -> Iterator[None]:
     """Set how Ray Data works while a dataset is made, which keeps a copy of it; the caller's own context stays as it is."""
     context = ray.data.DataContext.get_current()
     # Every parcel is a block of its own: it is about a tenth of a second of work already, and must not wait for others.
-    wanted = {"target_max_block_size": 1, "enable_progress_bars": False, "print_on_execution_start": False}
+    # Budgets for every operator come with the promise that one may go on when none runs; the feed always runs, so they could starve the
+    # others. What is on its way is bounded by what is fed.
+    wanted = {
+        "target_max_block_size": 1,
+        "op_resource_reservation_enabled": False,
+        "enable_progress_bars": False,
+        "print_on_execution_start": False,
+    }
     before = {name: getattr(context, name) for name in wanted}
     for name, value in wanted.items():
         setattr(context, name, value)

@@ -7,7 +7,7 @@ import os
 import queue
 import threading
 import time
-from typing import Any
+from typing import Any, cast
 
 from cosmos_xenna.pipelines import v1 as xenna
 
@@ -117,7 +117,8 @@ class StreamingEngine:
         self._news = threading.Event()
         self._source, self._sink = _Source(), _Sink(self._news)
         config.execution_mode = xenna.ExecutionMode.SERVING
-        queues = xenna.ServingQueues(self._source, self._sink)
+        # Xenna asks for queues of processes, and uses nothing of them but `get` and `put`.
+        queues = xenna.ServingQueues(cast("Any", self._source), cast("Any", self._sink))
         self._kept = _named(address)
         self._xenna = _Xenna(xenna.PipelineSpec([], stages, config, serving_queues=queues), self._news)
         self._xenna.start()

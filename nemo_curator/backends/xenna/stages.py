@@ -50,11 +50,11 @@ class SegmentStage(xenna.Stage):
         """The runtime environment, with a variable that Xenna may set."""
         return _Environment(self._runtime_env) if self._runtime_env else None
 
-    def process_data(self, parcels: list[Parcel]) -> list[Parcel]:
+    def process_data(self, in_data: list[Parcel]) -> list[Parcel]:
         """Return what parcels become. Never raises for what user code does."""
         custodian = custodian_of(self._ticket)
-        made = [child for parcel in parcels for child in custodian.run(parcel)]
-        if _last(self._ticket, self._position, len(parcels), len(made)):
+        made = [child for parcel in in_data for child in custodian.run(parcel)]
+        if _last(self._ticket, self._position, len(in_data), len(made)):
             custodian.leave_last()
         return made
 
@@ -86,7 +86,7 @@ class CollectingStage(xenna.Stage):
         """Parcels at a time."""
         return 1
 
-    def process_data(self, parcels: list[Parcel]) -> list[Parcel]:
+    def process_data(self, in_data: list[Parcel]) -> list[Parcel]:
         """Return parcels that can go on."""
         if self._made is None:
             segment, steward = self._ticket.segment, self._ticket.steward
@@ -98,8 +98,8 @@ class CollectingStage(xenna.Stage):
             )
             self._made = collector, Wants(steward, segment, self._ticket.options.bundle_seconds)
         collector, wants = self._made
-        made = [child for parcel in parcels for child in collector.add(parcel, wants.number())]
-        _last(self._ticket, self._position, len(parcels), len(made))
+        made = [child for parcel in in_data for child in collector.add(parcel, wants.number())]
+        _last(self._ticket, self._position, len(in_data), len(made))
         return made
 
 

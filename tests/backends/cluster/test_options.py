@@ -187,6 +187,18 @@ def test_ray_data_refuses_collectives(kind: str) -> None:
     RayDataExecutor().plan([Specified(ray={kind: False})])
 
 
+@pytest.mark.parametrize("executor", [RayActorPoolExecutor, XennaExecutor], ids=_by_name)
+@pytest.mark.parametrize("kind", ["is_raft_actor", "is_lsh_stage", "is_shuffle_stage"])
+def test_nobody_takes_a_collective_for_an_ordinary_stage(executor: type[BaseExecutor], kind: str) -> None:
+    with pytest.raises(PlanError, match="is a collective of workers"):
+        executor().plan([Specified(ray={kind: True})])
+
+
+def test_the_actor_pool_refuses_keys_that_nobody_reads() -> None:
+    with pytest.raises(OptionError, match="Did you mean 'is_actor_stage'"):
+        RayActorPoolExecutor().plan([Specified(ray={"is_actor_stages": True})])
+
+
 @pytest.mark.parametrize("key", list(RayStageSpecKeys))
 def test_keys_of_a_ray_stage_spec_are_members_or_text(key: RayStageSpecKeys) -> None:
     values: dict[str, Any] = {"ray_remote_args": {"memory": 1}, "ray_num_cpus": 0.5}

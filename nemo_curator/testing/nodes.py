@@ -1,4 +1,4 @@
-"""For tests: a further node for a cluster, on this same machine."""
+"""`add_node`: a further node for a cluster, on this same machine, for tests of what happens when one is lost."""
 
 from __future__ import annotations
 
