@@ -13,7 +13,7 @@ from cosmos_xenna.pipelines import v1 as xenna
 
 from nemo_curator.backends.cluster.connection import environment_kept
 from nemo_curator.engine.parcel import Parcel
-from nemo_curator.errors import ClusterError, EngineLost
+from nemo_curator.errors import EngineLost
 
 __all__ = ["BatchEngine", "StreamingEngine"]
 
@@ -49,18 +49,11 @@ class _Xenna(threading.Thread):
         """Raise what Xenna has raised, in words.
 
         Raises:
-            ClusterError: The cluster is not as Xenna needs it.
             EngineLost: It has failed on its way.
         """
         if self.error is None:
             return
         said = f"{type(self.error).__name__}: {' '.join(str(self.error).split())[:600]}"
-        if "StateApi" in said or "dashboard" in said.lower():
-            message = (
-                "Xenna asks Ray's state API about its workers, and this cluster does not answer; start it with its dashboard "
-                f"(include_dashboard=True, and ray[default] installed). It said: {said}"
-            )
-            raise ClusterError(message) from self.error
         message = f"Xenna has given up: {said}"
         raise EngineLost(message) from self.error
 

@@ -21,7 +21,7 @@ from nemo_curator.engine.fuse import fuse
 from nemo_curator.engine.instructions import Capacity
 from nemo_curator.engine.plan import ExecutionPlan, PlannedStage, Segment
 from nemo_curator.engine.session import Session
-from nemo_curator.errors import OptionError, require
+from nemo_curator.errors import ClusterError, OptionError, require
 from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.stages.retries import Retries
 
@@ -104,7 +104,10 @@ class XennaExecutor(ForeignExecutor):
         return StreamingEngine(specs, config, address)
 
     def _clean_up(self, ray: Any) -> None:
-        end_leftovers(ray, self._before)
+        try:
+            end_leftovers(ray, self._before)
+        except ClusterError as error:
+            _log.warning("processes that Xenna leaves behind are not ended: %s", error)
 
     def _config(self, nodes: list[Node]) -> Any:
         from cosmos_xenna.pipelines import v1 as xenna

@@ -9,6 +9,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from nemo_curator.errors import ClusterError
+
 __all__ = ["end_leftovers"]
 
 _log = logging.getLogger(__name__)
@@ -39,17 +41,25 @@ def end_leftovers(ray: Any, before: set[str]) -> None:
 
 
 def known_actors(ray: Any) -> list[Any]:
-    """Return the actors of this process's job, as Ray's state API tells them; none where it does not."""
+    """Return the actors of this process's job, as Ray's state API tells them. Xenna asks it the same way, and needs an answer.
+
+    Raises:
+        ClusterError: It does not answer, or not as many as Xenna asks for.
+    """
     from ray.util.state import list_actors
 
     job = ray.get_runtime_context().get_job_id()
     try:
         return list_actors(
-            filters=[("job_id", "=", job)], limit=10_000, timeout=int(_SECONDS), raise_on_missing_output=False
+            filters=[("job_id", "=", job)], limit=20_000, timeout=int(_SECONDS), raise_on_missing_output=False
         )
     except Exception as error:  # whatever the state API raises when it does not answer
-        _log.warning("Ray's state API does not answer, so actors that Xenna leaves behind stay: %s", error)
-        return []
+        message = (
+            "Xenna asks Ray's state API about its workers, and this cluster does not answer as it needs; start the cluster with its dashboard "
+            "(ray[default] installed, include_dashboard=True), and with RAY_MAX_LIMIT_FROM_API_SERVER=40000 and "
+            f"RAY_MAX_LIMIT_FROM_DATA_SOURCE=40000 in its environment, as RayClient does. It said: {' '.join(str(error).split())[:300]}"
+        )
+        raise ClusterError(message) from error
 
 
 def end(pid: int) -> None:
