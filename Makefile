@@ -35,12 +35,14 @@ test: $(DEV_READY)
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/basedpyright --level error
 	@$(BIN)/python -m pytest -q
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/newer_xenna.sh tests/conformance tests/backends/cluster/test_messages.py \
+		-k "(xenna-streaming and (outputs or lifecycle or recovery)) or version"
 
 check: $(DEV_READY)
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/basedpyright --level error
-	@$(BIN)/python -m pytest -q -m "not slow"
+	@$(BIN)/python -m pytest -q -m "not slow and not ray"
 
 format: $(DEV_READY)
 	@$(BIN)/ruff format --quiet .
@@ -50,4 +52,4 @@ bench: $(DEV_READY)
 	@$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis demo_output benchmarks/out
+	rm -rf $(VENV) .venv-newer .pytest_cache .ruff_cache .hypothesis demo_output benchmarks/out

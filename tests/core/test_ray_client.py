@@ -15,11 +15,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from nemo_curator.testing.nodes import add_node
 
 from nemo_curator.core import await_nodes
 from nemo_curator.core.client import RayClient
 from nemo_curator.core.utils import check_ray_responsive
+from nemo_curator.testing.nodes import add_node
 
 ON_LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,3 +89,33 @@ def test_xenna_needs_the_state_api() -> None:
         with pytest.raises(ClusterError, match="start the cluster with its dashboard"):
             _run("xenna", address=address)
         assert time.monotonic() - start < 30
+
+
+def _other_python() -> str | None:
+    """Return an interpreter of another Python version with this package and Ray, where tests have set one up."""
+    root = Path(__file__).parents[3]
+    for folder in (".venv", ".venv-newer"):
+        python = root / folder / "bin" / "python"
+        if not python.exists():
+            continue
+        code = "import sys, importlib.util as u; print(*sys.version_info[:2]); sys.exit(u.find_spec('ray') is None)"
+        said = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+        if said.returncode == 0 and tuple(map(int, said.stdout.split())) != sys.version_info[:2]:
+            return str(python)
+    return None
+
+
+def test_a_cluster_of_another_version(cluster: str) -> None:
+    other = _other_python()
+    if other is None:
+        pytest.skip("there is no other Python with Ray; `make test` sets one up at its end")
+    program = (
+        "from nemo_curator.backends.registry import make_executor\n"
+        "from nemo_curator.pipeline import Pipeline\n"
+        "from nemo_curator.testing.stages import Add\n"
+        f"Pipeline('p', stages=[Add(1)]).run(make_executor('ray_actor_pool', address={cluster!r}))\n"
+    )
+    done = subprocess.run([other, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "ClusterError" in done.stderr
+    assert "runs other versions than this process" in done.stderr
