@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.entries import ENTRIES, load
+from benchmarks.entries import ENTRIES, ON_RAY, USUAL, load
 from benchmarks.harness import CaseResult, Entry, Scale, run_case
 from benchmarks.machine import machine_line
 from benchmarks.tables import as_json, as_markdown, as_text
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"# {machine}\n" if given.markdown else f"machine: {machine}\nscale: {given.scale}\n", flush=True)
     told: dict[str, Any] = {"machine": machine, "scale": given.scale, "entries": {}}
     healthy = True
-    for name in given.names or ENTRIES:
+    for name in given.names or USUAL:
         entry = load(name, given.scale)
         _print_heading(entry, markdown=given.markdown)
         start = time.perf_counter()
@@ -44,15 +44,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").partition("\n\n")[2])
-    parser.add_argument("names", nargs="*", choices=[[], *ENTRIES], metavar="name", help=", ".join(ENTRIES))
+    parser.add_argument("names", nargs="*", choices=[[], *ENTRIES], metavar="name", help=_names())
     parser.add_argument("--repeats", type=int, metavar="N", help="rounds, instead of what the entry says")
     parser.add_argument("--markdown", action="store_true", help="print tables for RESULTS.md; progress goes to stderr")
     parser.add_argument("--json", metavar="FILE", help="write every single run there, after each entry")
     scale = parser.add_mutually_exclusive_group()
-    scale.add_argument("--quick", dest="scale", action="store_const", const=Scale.QUICK, help="two minutes in all")
+    scale.add_argument(
+        "--quick", dest="scale", action="store_const", const=Scale.QUICK, help="small sizes: two minutes without Ray"
+    )
     scale.add_argument("--tiny", dest="scale", action="store_const", const=Scale.TINY, help="seconds; for tests")
     parser.set_defaults(scale=Scale.FULL)
     return parser
+
+
+def _names() -> str:
+    return f"{', '.join(USUAL)}; and only when named, because they take long: {', '.join(ON_RAY)}"
 
 
 def _print_heading(entry: Entry, *, markdown: bool) -> None:

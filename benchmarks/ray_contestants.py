@@ -20,7 +20,7 @@ from benchmarks.clusters import Cluster, no_cluster
 from benchmarks.corpus import OUT
 from benchmarks.environments import Unavailable, python_with
 from benchmarks.harness import CaseResult, Contestant, Scale
-from benchmarks.measure import ROOT, Sample, program
+from benchmarks.measure import ROOT, program
 
 __all__ = [
     "ENGINES",
@@ -32,7 +32,7 @@ __all__ = [
     "pairs",
     "ray_contestants",
     "times_as_long",
-    "total_cpu",
+    "with_and_without",
 ]
 
 ENGINES = {"xenna": "XennaExecutor", "ray_data": "RayDataExecutor", "actor_pool": "RayActorPoolExecutor"}
@@ -80,6 +80,11 @@ def _theirs() -> _Distribution:
     return _Distribution(THEIRS, python)
 
 
+def with_and_without(scale: Scale) -> tuple[bool, ...]:
+    """Return for which states of the cluster there are cases: up, and for more than a test also not up."""
+    return (True,) if scale is Scale.TINY else (True, False)
+
+
 def name_of(engine: str, whose: str) -> str:
     """Return the name of a contestant in tables."""
     return f"{ENGINES[engine]}, {whose}"
@@ -103,7 +108,7 @@ def ray_contestants(
     """Return a contestant for every engine and distribution, engine by engine, so that its two run one after the other.
 
     Args:
-        scale: `TINY` leaves nemo-curator out.
+        scale: `TINY` leaves nemo-curator out, and all engines but one.
         name: The program.
         arguments: Returns what the program is told behind the engine, for a contestant by name.
         up: Whether a cluster is up already; otherwise the program starts its own.
@@ -119,7 +124,7 @@ def ray_contestants(
             up=up,
             hooks=hooks(name_of(engine, whose.name)),
         )
-        for engine in ENGINES
+        for engine in (["actor_pool"] if scale is Scale.TINY else ENGINES)
         for whose in distributions
     )
 
@@ -144,9 +149,7 @@ def _contestant(
     told = {"name": name, "command": command(*arguments), "folder": OUT, **hooks}
     if not up:
         return Contestant(**told, around=no_cluster)
-    ray = Cluster(whose.python)
-    look = told.pop("inspect", dict)
-    return Contestant(**told, around=ray.up, inspect=lambda: {**look(), **ray.facts()})
+    return Contestant(**told, around=Cluster(whose.python).up)
 
 
 def pairs(result: CaseResult) -> Iterator[tuple[str, str, str]]:
@@ -164,8 +167,3 @@ def times_as_long(result: CaseResult, engine: str, theirs: str, ours: str) -> st
         f"{engine} of nemo-curator takes {ratio.median:.2f} times as long as ours ({ratio.low:.2f}..{ratio.high:.2f}): "
         f"{result.median(theirs):.2f} s, ours {result.median(ours):.2f} s"
     )
-
-
-def total_cpu(sample: Sample) -> float:
-    """Return the CPU seconds of a run with those on the cluster."""
-    return sample.cpu + sample.facts.get("cluster_cpu", 0.0)

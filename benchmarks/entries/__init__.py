@@ -9,20 +9,15 @@ from importlib import import_module
 
 from benchmarks.harness import Entry, Scale
 
-__all__ = ["ENTRIES", "load"]
+__all__ = ["ENTRIES", "ON_RAY", "USUAL", "load"]
 
-ENTRIES = (
-    "import_time",
-    "hello",
-    "small_tasks",
-    "noop_tasks",
-    "jsonl",
-    "back_pressure",
-    "guards",
-    "ray_small_tasks",
-    "ray_jsonl",
-    "ray_model_stage",
-)
+USUAL = ("import_time", "hello", "small_tasks", "noop_tasks", "jsonl", "back_pressure", "guards")
+"""Those that run when none is named."""
+
+ON_RAY = ("ray_small_tasks", "ray_jsonl", "ray_model_stage")
+"""Those that bring two environments with Ray, and take an hour or two in full."""
+
+ENTRIES = USUAL + ON_RAY
 
 
 def load(name: str, scale: Scale) -> Entry:

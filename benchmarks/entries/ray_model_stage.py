@@ -15,7 +15,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.harness import Case, CaseResult, Column, Sample, Scale
-from benchmarks.ray_contestants import local_contestant, pairs, ray_contestants, times_as_long
+from benchmarks.ray_contestants import (
+    local_contestant,
+    pairs,
+    ray_contestants,
+    times_as_long,
+    with_and_without,
+)
 
 __all__ = ["cases", "conclude"]
 
@@ -43,7 +49,7 @@ def cases(scale: Scale) -> tuple[Case, ...]:
                 Column("together %", lambda sample: 100 * sample.facts["busy_together"], 2),
             ),
         )
-        for up in (True, False)
+        for up in with_and_without(scale)
     )
 
 

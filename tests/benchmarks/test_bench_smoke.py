@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -38,3 +40,20 @@ def test_two_entries_print_ratios_and_write_every_run(tmp_path: Path) -> None:
             for name, ratio in case["ratios"].items():
                 assert f"| {name} |" in done.stdout
                 assert ratio["low"] <= ratio["median"] <= ratio["high"]
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_an_entry_on_ray_has_a_cluster_for_its_run(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    pytest.importorskip("cosmos_xenna")
+    told = tmp_path / "told.json"
+    command = [sys.executable, "-m", "benchmarks", "ray_model_stage", "--tiny", "--repeats", "1", "--json", str(told)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110)
+
+    assert done.returncode == 0, done.stderr
+    (case,) = json.loads(told.read_text())["entries"]["ray_model_stage"]["cases"]
+    assert set(case["runs"]) == {"LocalExecutor", "RayActorPoolExecutor, ours"}
+    assert not case["absent"]
+    for runs in case["runs"].values():
+        assert all(0 < run["facts"]["busy_mean"] <= 1 for run in runs)

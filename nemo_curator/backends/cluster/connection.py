@@ -20,7 +20,7 @@ from typing import Any
 from nemo_curator.engine.machine import detect_machine
 from nemo_curator.errors import ClusterError, require
 
-__all__ = ["connected", "environment_kept"]
+__all__ = ["connected", "environment_kept", "named"]
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +44,14 @@ def environment_kept() -> Iterator[None]:
         for name, value in before.items():
             if os.environ.get(name) != value:
                 os.environ[name] = value
+
+
+@contextlib.contextmanager
+def named(address: str) -> Iterator[None]:
+    """Name the cluster in the environment inside, for clients of Ray that look around otherwise."""
+    with environment_kept():
+        os.environ["RAY_ADDRESS"] = address
+        yield
 
 
 @contextlib.contextmanager

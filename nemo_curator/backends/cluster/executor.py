@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from nemo_curator.backends.base import BaseExecutor
+from nemo_curator.backends.utils import register_loguru_serializer
 from nemo_curator.engine.options import Options, RunOptions
 from nemo_curator.engine.session import Session
 from nemo_curator.errors import EngineLost
@@ -60,6 +61,7 @@ class ClusterExecutor(BaseExecutor):
         self.cluster = self.options_class.parse(given, where=type(self).__name__, others=RunOptions.names())
 
     def _run(self, session: Session) -> Iterator[None]:
+        register_loguru_serializer()
         losses = 0
         while True:
             try:

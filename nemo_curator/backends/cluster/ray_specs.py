@@ -9,7 +9,7 @@ from typing import Any
 
 from nemo_curator.engine.options import Options
 from nemo_curator.engine.plan import ExecutionPlan, PlannedStage
-from nemo_curator.errors import OptionError
+from nemo_curator.errors import OptionError, PlanError
 
 __all__ = ["RayStageOptions", "RayStageSpecKeys", "ray_stage_options"]
 
@@ -87,6 +87,7 @@ def ray_stage_options(plan: ExecutionPlan) -> dict[int, RayStageOptions]:
     """Return the options of every stage, by index.
 
     Raises:
+        PlanError: A stage is a collective of GPU workers.
         OptionError: A stage has a key that nobody reads, or a value of the wrong kind, or one that contradicts another.
     """
     return {stage.index: _read(stage) for stage in plan.stages}
@@ -96,6 +97,12 @@ def _read(planned: PlannedStage) -> RayStageOptions:
     spec: Mapping[Any, Any] = planned.stage.ray_stage_spec()
     where = f"ray_stage_spec() of stage {planned.name!r} (added at {planned.declared_at})"
     options = RayStageOptions.parse({str(key): value for key, value in spec.items()}, where=where)
+    if options.is_raft_actor or options.is_lsh_stage or options.is_shuffle_stage:
+        message = (
+            f"stage {planned.name!r} (added at {planned.declared_at}) is a collective of GPU workers (is_raft_actor, is_lsh_stage or "
+            "is_shuffle_stage), which this version does not run; a stage with topology = Topology.BARRIER sees its whole stream at once"
+        )
+        raise PlanError(message)
     fixed = planned.num_workers if planned.num_workers is not None else planned.num_workers_per_node
     if options.sizes and fixed is not None:
         message = f"{where} sizes its workers, but the stage fixes their number ({fixed:g}); do one of the two"

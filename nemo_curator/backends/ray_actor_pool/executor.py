@@ -18,7 +18,7 @@ from nemo_curator.engine.fuse import fuse
 from nemo_curator.engine.instructions import Capacity
 from nemo_curator.engine.plan import ExecutionPlan, PlannedStage
 from nemo_curator.engine.session import Session
-from nemo_curator.errors import CapacityError, PlanError
+from nemo_curator.errors import CapacityError
 from nemo_curator.stages.base import ProcessingStage
 
 __all__ = ["ActorPoolOptions", "RayActorPoolExecutor"]
@@ -119,12 +119,6 @@ class RayActorPoolExecutor(ClusterExecutor):
 
 
 def _as_specified(stage: PlannedStage, spec: RayStageOptions) -> PlannedStage:
-    if spec.is_raft_actor or spec.is_lsh_stage or spec.is_shuffle_stage:
-        message = (
-            f"stage {stage.name!r} (added at {stage.declared_at}) is a collective of GPU workers (is_raft_actor, is_lsh_stage or "
-            "is_shuffle_stage), which this version does not run; a stage with topology = Topology.BARRIER sees its whole stream at once"
-        )
-        raise PlanError(message)
     if spec.max_workers is None or stage.num_workers is not None or stage.num_workers_per_node is not None:
         return stage
     return replace(stage, num_workers=spec.max_workers)

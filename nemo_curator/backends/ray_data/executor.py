@@ -19,7 +19,6 @@ from nemo_curator.engine.drive import check_capacity
 from nemo_curator.engine.instructions import Capacity
 from nemo_curator.engine.plan import ExecutionPlan, Segment
 from nemo_curator.engine.session import Session
-from nemo_curator.errors import PlanError
 from nemo_curator.stages.base import ProcessingStage
 
 __all__ = ["RayDataExecutor"]
@@ -55,14 +54,6 @@ class RayDataExecutor(ForeignExecutor):
         """Return the plan of these stages; what their `ray_stage_spec` says is read here."""
         plan = super().plan(stages, **about)
         self._specs = ray_stage_options(plan)
-        for stage in plan.stages:
-            spec = self._specs[stage.index]
-            if spec.is_raft_actor or spec.is_lsh_stage or spec.is_shuffle_stage:
-                message = (
-                    f"stage {stage.name!r} (added at {stage.declared_at}) is a collective of GPU workers (is_raft_actor, is_lsh_stage "
-                    "or is_shuffle_stage), which this version does not run; a stage with topology = Topology.BARRIER sees its whole stream at once"
-                )
-                raise PlanError(message)
         return plan
 
     def _engine(self, ray: Any, session: Session, tickets: list[Ticket]) -> Engine:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import threading
 import time
@@ -11,7 +10,7 @@ from typing import Any, cast
 
 from cosmos_xenna.pipelines import v1 as xenna
 
-from nemo_curator.backends.cluster.connection import environment_kept
+from nemo_curator.backends.cluster.connection import named
 from nemo_curator.engine.parcel import Parcel
 from nemo_curator.errors import EngineLost
 
@@ -20,12 +19,11 @@ __all__ = ["BatchEngine", "StreamingEngine"]
 _SINK = 64
 
 
-def _named(address: str) -> contextlib.AbstractContextManager[None]:
-    """Name the cluster for Xenna's own clients of Ray, which look around otherwise, and find any other on the machine too."""
-    kept = environment_kept()
-    kept.__enter__()
-    os.environ["RAY_ADDRESS"] = address
-    return kept
+def _entered(address: str) -> contextlib.AbstractContextManager[None]:
+    # Xenna sets variables of its own too; both go when the engine stops.
+    context = named(address)
+    context.__enter__()
+    return context
 
 
 class _Xenna(threading.Thread):
@@ -112,7 +110,7 @@ class StreamingEngine:
         config.execution_mode = xenna.ExecutionMode.SERVING
         # Xenna asks for queues of processes, and uses nothing of them but `get` and `put`.
         queues = xenna.ServingQueues(cast("Any", self._source), cast("Any", self._sink))
-        self._kept = _named(address)
+        self._kept = _entered(address)
         self._xenna = _Xenna(xenna.PipelineSpec([], stages, config, serving_queues=queues), self._news)
         self._xenna.start()
 
@@ -161,7 +159,7 @@ class BatchEngine:
         self._steward.expect.remote(len(self._input)).future().result()
         self._config.execution_mode = xenna.ExecutionMode.BATCH
         self._config.return_last_stage_outputs = True
-        self._kept = _named(self._address)
+        self._kept = _entered(self._address)
         self._xenna = _Xenna(xenna.PipelineSpec(self._input, self._stages, self._config), self._news)
         self._xenna.start()
 

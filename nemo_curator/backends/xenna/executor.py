@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from nemo_curator.backends.cluster.custodian import Ticket
 from nemo_curator.backends.cluster.foreign import Engine, ForeignExecutor
 from nemo_curator.backends.cluster.nodes import Node, alive_nodes
+from nemo_curator.backends.cluster.ray_specs import ray_stage_options
 from nemo_curator.backends.cluster.relay import collects
 from nemo_curator.backends.cluster.shares import COLLECTOR_CPUS, Demand, Share, divide
 from nemo_curator.backends.xenna.leftovers import end_leftovers, known_actors
@@ -64,6 +65,7 @@ class XennaExecutor(ForeignExecutor):
     def plan(self, stages: Sequence[ProcessingStage[Any, Any]], **about: Any) -> ExecutionPlan:
         """Return the plan of these stages, with what their `xenna_stage_spec` says."""
         plan = super().plan(stages, **about)
+        ray_stage_options(plan)
         self._specs = stage_options(plan)
         planned = tuple(self._as_specified(stage, self._specs[stage.index]) for stage in plan.stages)
         return replace(plan, stages=planned, segments=fuse(planned, enabled=self.options.fuse))

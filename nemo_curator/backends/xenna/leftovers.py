@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import queue
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
+from nemo_curator.backends.cluster.connection import named
 from nemo_curator.errors import ClusterError
 
 __all__ = ["end_leftovers"]
@@ -17,7 +20,13 @@ _log = logging.getLogger(__name__)
 
 # Its actors, in the versions that this backend runs on.
 _ITS_ACTORS = frozenset({"NodeResourceMonitor", "StageWorker", "StageWorkerGroup", "ResourceMonitor"})
-_SECONDS = 10.0
+_SECONDS = 25.0
+
+_NO_ANSWER = (
+    "Xenna asks Ray's state API about its workers, and this cluster does not answer as it needs; start the cluster with its dashboard "
+    "(ray[default] installed, include_dashboard=True), and with RAY_MAX_LIMIT_FROM_API_SERVER=40000 and "
+    "RAY_MAX_LIMIT_FROM_DATA_SOURCE=40000 in its environment, as RayClient does. It said: {}"
+)
 
 
 def end_leftovers(ray: Any, before: set[str]) -> None:
@@ -46,20 +55,38 @@ def known_actors(ray: Any) -> list[Any]:
     Raises:
         ClusterError: It does not answer, or not as many as Xenna asks for.
     """
+    if not _has_dashboard(ray):
+        raise ClusterError(_NO_ANSWER.format("it has no dashboard"))
+    answer: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    # Its client asks for half a minute where nobody answers, and takes no deadline for that.
+    context = ray.get_runtime_context()
+    asking = threading.Thread(target=_ask, args=(context.get_job_id(), answer), name="curator-state-api", daemon=True)
+    # It looks around for a cluster, too, and finds any other on the machine.
+    with named(context.gcs_address):
+        asking.start()
+        try:
+            said = answer.get(timeout=_SECONDS)
+        except queue.Empty:
+            said = TimeoutError(f"no answer within {_SECONDS:g} s")
+    if isinstance(said, Exception):
+        raise ClusterError(_NO_ANSWER.format(" ".join(str(said).split())[:300])) from said
+    return said
+
+
+def _has_dashboard(ray: Any) -> bool:
+    """Say whether the cluster has a dashboard, as far as this process was told when it connected."""
+    node = getattr(getattr(ray._private, "worker", None), "_global_node", None)
+    return node is None or bool(getattr(node, "webui_url", True))
+
+
+def _ask(job: str, answer: queue.SimpleQueue[Any]) -> None:
     from ray.util.state import list_actors
 
-    job = ray.get_runtime_context().get_job_id()
     try:
-        return list_actors(
-            filters=[("job_id", "=", job)], limit=20_000, timeout=int(_SECONDS), raise_on_missing_output=False
-        )
+        filters: Any = [("job_id", "=", job)]
+        answer.put(list_actors(filters=filters, limit=20_000, timeout=int(_SECONDS), raise_on_missing_output=False))
     except Exception as error:  # whatever the state API raises when it does not answer
-        message = (
-            "Xenna asks Ray's state API about its workers, and this cluster does not answer as it needs; start the cluster with its dashboard "
-            "(ray[default] installed, include_dashboard=True), and with RAY_MAX_LIMIT_FROM_API_SERVER=40000 and "
-            f"RAY_MAX_LIMIT_FROM_DATA_SOURCE=40000 in its environment, as RayClient does. It said: {' '.join(str(error).split())[:300]}"
-        )
-        raise ClusterError(message) from error
+        answer.put(error)
 
 
 def end(pid: int) -> None:

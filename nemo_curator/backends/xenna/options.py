@@ -72,6 +72,12 @@ class XennaStageOptions(Options):
     worker_restart_interval_m: int | None = None
     max_setup_failure_percentage: float | None = None
 
+    def __post_init__(self) -> None:
+        Options.__post_init__(self)
+        for name in ("num_workers_per_node", "num_setup_attempts_python", "num_run_attempts_python", "slots_per_actor"):
+            if getattr(self, name) is not None:
+                self._require_positive(name)
+
 
 def stage_options(plan: ExecutionPlan) -> dict[int, XennaStageOptions]:
     """Return the options of every stage, by index.

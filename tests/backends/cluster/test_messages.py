@@ -72,8 +72,8 @@ def test_a_package_is_missing(name: str, package: str, extra: str) -> None:
         f"import sys; sys.modules[{package!r}] = None\n"
         "from nemo_curator.backends.registry import make_executor\n"
         "from nemo_curator.pipeline import Pipeline\n"
-        "from nemo_curator.testing.stages import Add\n"
-        f"Pipeline('p', stages=[Add(1)]).run(make_executor({name!r}, address='127.0.0.1:1'))\n"
+        "from nemo_curator.testing.stages import Count\n"
+        f"Pipeline('p', stages=[Count(1)]).run(make_executor({name!r}, address='127.0.0.1:1'))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
@@ -88,7 +88,7 @@ def test_xenna_needs_the_state_api() -> None:
         start = time.monotonic()
         with pytest.raises(ClusterError, match="start the cluster with its dashboard"):
             _run("xenna", address=address)
-        assert time.monotonic() - start < 30
+        assert time.monotonic() - start < 15
 
 
 def _other_python() -> str | None:
@@ -112,8 +112,8 @@ def test_a_cluster_of_another_version(cluster: str) -> None:
     program = (
         "from nemo_curator.backends.registry import make_executor\n"
         "from nemo_curator.pipeline import Pipeline\n"
-        "from nemo_curator.testing.stages import Add\n"
-        f"Pipeline('p', stages=[Add(1)]).run(make_executor('ray_actor_pool', address={cluster!r}))\n"
+        "from nemo_curator.testing.stages import Count\n"
+        f"Pipeline('p', stages=[Count(1)]).run(make_executor('ray_actor_pool', address={cluster!r}))\n"
     )
     done = subprocess.run([other, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
