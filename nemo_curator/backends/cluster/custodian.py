@@ -53,6 +53,7 @@ class Ticket:
         options: The run's options.
         shipped: The segment, pickled.
         patient: The engine takes what a parcel becomes only when all of it is there.
+        path: Folders where modules of the driver's are.
     """
 
     run: str
@@ -62,6 +63,7 @@ class Ticket:
     options: RunOptions
     shipped: bytes
     patient: bool
+    path: tuple[str, ...] = ()
 
     @property
     def segment(self) -> Segment:
@@ -97,6 +99,7 @@ class Custodian:
             hides_gpus=bool(gpus),
             watches_memory=bool(segment.memory_bytes),
             node=self._node,
+            path=ticket.path,
             gate=lambda: self._ask(self._steward.turn.remote(self._node, ticket.index)),
             born=lambda pid: self._steward.child.remote(self.who, pid),
             passed=lambda done: self._steward.prepared.remote(self._node, ticket.index, done),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +16,7 @@ from nemo_curator.engine.options import Options, RunOptions
 from nemo_curator.engine.session import Session
 from nemo_curator.errors import EngineLost
 
-__all__ = ["ClusterExecutor", "ClusterOptions"]
+__all__ = ["ClusterExecutor", "ClusterOptions", "module_folders"]
 
 _log = logging.getLogger(__name__)
 
@@ -82,3 +84,8 @@ class ClusterExecutor(BaseExecutor):
         Raises:
             EngineLost: A part of the cluster is gone, with tasks that nobody else has.
         """
+
+
+def module_folders() -> tuple[str, ...]:
+    """Return the folders where this process finds modules: workers look there too, where a node has them."""
+    return tuple(os.path.abspath(folder) for folder in sys.path if not folder.endswith(".zip"))

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from nemo_curator.backends.cluster.connection import connected
 from nemo_curator.backends.cluster.custodian import Ticket
-from nemo_curator.backends.cluster.executor import ClusterExecutor
+from nemo_curator.backends.cluster.executor import ClusterExecutor, module_folders
 from nemo_curator.backends.cluster.relay import Relay, bare
 from nemo_curator.backends.cluster.steward import Steward
 from nemo_curator.engine.parcel import Parcel
@@ -73,9 +73,10 @@ class ForeignExecutor(ClusterExecutor):
 
     def _attempt(self, session: Session) -> Iterator[None]:
         with connected(self.cluster.address, dashboard=self.needs_dashboard) as ray, _steward(ray) as steward:
+            path = module_folders()
             run, plan = f"curator-{uuid.uuid4().hex[:12]}", bare(session.plan)
             tickets = [
-                Ticket(run, steward, segment.index, plan, session.options, session.shipped(segment), self.patient)
+                Ticket(run, steward, segment.index, plan, session.options, session.shipped(segment), self.patient, path)
                 for segment in session.plan.segments
             ]
             engine = self._engine(ray, session, tickets)

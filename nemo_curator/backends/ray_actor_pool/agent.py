@@ -34,16 +34,19 @@ class NodeAgent:
         options: The run's options.
         hides_gpus: Some workers own devices, so that one without any must see none.
         watches_memory: Stages say how much memory they need.
+        path: Folders where modules of the driver's are.
     """
 
-    def __init__(self, node: str, options: RunOptions, *, hides_gpus: bool, watches_memory: bool) -> None:
+    def __init__(
+        self, node: str, options: RunOptions, *, hides_gpus: bool, watches_memory: bool, path: Sequence[str]
+    ) -> None:
         import ray
 
         self._ray = ray
         self._node = node
         # Ray sets it to the CPUs of this actor, which are those of all workers together.
         os.environ.pop("OMP_NUM_THREADS", None)
-        self._pool = ProcessPool(options, hides_gpus=hides_gpus, watches_memory=watches_memory, node=node)
+        self._pool = ProcessPool(options, hides_gpus=hides_gpus, watches_memory=watches_memory, node=node, path=path)
         self._orders: deque[tuple[str, tuple[Any, ...]]] = deque()
         self._problems: list[BaseException] = []
         self._closing = False

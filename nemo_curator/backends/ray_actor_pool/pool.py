@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from nemo_curator.backends.cluster.executor import module_folders
 from nemo_curator.backends.cluster.nodes import Node
 from nemo_curator.backends.cluster.payload import ObjectPacker
 from nemo_curator.backends.ray_actor_pool.agent import NodeAgent
@@ -116,7 +117,13 @@ class AgentPool:
         if merged:
             options["runtime_env"] = merged
         actor = self._ray.remote(concurrency_groups=_GROUPS)(NodeAgent).options(**options)
-        return actor.remote(node.id, self._options, hides_gpus=self._hides_gpus, watches_memory=self._watches_memory)
+        return actor.remote(
+            node.id,
+            self._options,
+            hides_gpus=self._hides_gpus,
+            watches_memory=self._watches_memory,
+            path=module_folders(),
+        )
 
     def send(self, worker: int, command: Command) -> None:
         """Give a worker its next command."""

@@ -10,6 +10,7 @@ import contextlib
 import os
 import resource
 import selectors
+import sys
 import time
 from collections.abc import Sequence
 
@@ -37,6 +38,7 @@ class ProcessPool:
         hides_gpus: Some workers own devices, so that one without any must see none.
         watches_memory: Somebody wants to know what memory they have.
         node: Name of this machine, for stages to know.
+        path: Folders where modules of the driver's are, for workers to find them too, as far as this machine has them.
         orphans_tear_down: Whoever has this pool may be killed without a word; idle workers then tear down before they end.
     """
 
@@ -47,6 +49,7 @@ class ProcessPool:
         hides_gpus: bool = False,
         watches_memory: bool = False,
         node: str = "localhost",
+        path: Sequence[str] = (),
         orphans_tear_down: bool = False,
     ) -> None:
         self.packer = ProcessPacker(by_value=True, keeps=True)
@@ -54,6 +57,7 @@ class ProcessPool:
         self._hides_gpus = hides_gpus
         self._watches_memory = watches_memory
         self._node = node
+        self._path = [*sys.path, *(folder for folder in path if folder not in sys.path and os.path.isdir(folder))]
         self._orphans_tear_down = orphans_tear_down
         self._workers: dict[int, WorkerProcess] = {}
         self._selector = selectors.DefaultSelector()
@@ -74,6 +78,7 @@ class ProcessPool:
             environment,
             self._options,
             tuple(gpus),
+            self._path,
             node=self._node,
             orphans_tear_down=self._orphans_tear_down,
         )
