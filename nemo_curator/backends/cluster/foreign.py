@@ -23,6 +23,7 @@ __all__ = ["Engine", "ForeignExecutor"]
 
 _FIRST = 16
 _ROUND_SECONDS = 0.1
+_NODES_SECONDS = 2.0
 _SECONDS_WHEN_UNWANTED = 2.0
 _SECONDS_TO_STOP = 15.0
 
@@ -140,7 +141,7 @@ class _Watch:
         self._session = session
         self._steward = steward
         self._asked: Any = None
-        self._moved_at = self._told_at = time.monotonic()
+        self._moved_at = self._told_at = self._counted_at = time.monotonic()
 
     def look(self, relay: Relay, *, moved: bool) -> None:
         """Look, once a round."""
@@ -148,16 +149,27 @@ class _Watch:
         if moved:
             self._moved_at = self._told_at = now
         if self._asked is None:
-            self._asked = self._steward.known_costs.remote()
+            self._asked = self._steward.known.remote()
         elif self._ray.wait([self._asked], timeout=0)[0]:
-            relay.learn(self._answer(self._asked))
+            costs, nodes = self._answer(self._asked)
+            relay.learn(costs)
             self._asked = None
+            if now - self._counted_at > _NODES_SECONDS:
+                self._counted_at = now
+                self._count(nodes)
         limit = self._session.options.stall_timeout_s
         if limit is not None and now - self._told_at > limit:
             self._told_at = now
             self._tell(now - self._moved_at)
 
-    def _answer(self, ref: Any) -> dict[Any, Any]:
+    def _count(self, used: set[str]) -> None:
+        """See whether all nodes are there that something of the run is on: an engine may wait for one that is gone for ever."""
+        lost = used - {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
+        if lost:
+            message = f"node {', '.join(sorted(node[:12] for node in lost))} was lost, with what was under way there"
+            raise EngineLost(message)
+
+    def _answer(self, ref: Any) -> Any:
         try:
             return self._ray.get(ref, timeout=_SECONDS_TO_STOP)
         except self._ray.exceptions.RayError as error:

@@ -63,6 +63,7 @@ class Steward:
         self._problems: list[str] = []
         self._nodes: dict[tuple[str, int], str] = {}
         self._names: set[str] = set()
+        self._used: set[str] = set()
         self._offered: deque[Any] = deque()
 
     # Custodians
@@ -71,6 +72,7 @@ class Steward:
         """Note that there is a custodian, of which segment, and in which process."""
         self._seen[who] = time.monotonic()
         self._segment[who] = segment
+        self._used.add(node)
         if node == self._node:
             self._here[who] = pid
 
@@ -140,10 +142,11 @@ class Steward:
         await self._tell()
         await self._until_gone(grace_s, lambda: [n for n in self._living() if self._segment[n] == segment and n != who])
 
-    async def first(self, name: str) -> bool:
+    async def first(self, name: str, node: str) -> bool:
         """Say whether nobody of that name has asked before: what holds something of a run must not come back without it."""
         new = name not in self._names
         self._names.add(name)
+        self._used.add(node)
         return new
 
     async def costs(self, segment: int, seconds: float) -> None:
@@ -161,6 +164,10 @@ class Steward:
     async def known_costs(self) -> dict[int, float]:
         """Return what a task takes, by index of the segment."""
         return self._costs
+
+    async def known(self) -> tuple[dict[int, float], set[str]]:
+        """Return what a task takes, by index of the segment, and the nodes that something of the run is on."""
+        return self._costs, self._used
 
     async def ask(self) -> dict[str, str]:
         """Return where all workers stand, as far as custodians answer in a second."""

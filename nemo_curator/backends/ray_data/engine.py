@@ -79,6 +79,10 @@ class DatasetEngine:
         return parcels
 
     def stop(self, timeout_s: float) -> None:
-        """Read to the end, which comes soon, as nobody feeds it any more and custodians do nothing."""
+        """Read to the end, which comes soon, as nobody feeds it any more and custodians do nothing; unless Ray Data waits for a lost node."""
         self._over = True
-        self._thread.join(timeout_s)
+        self._thread.join(timeout_s / 3)
+        executor = getattr(self._dataset, "_current_executor", None)
+        if self._thread.is_alive() and executor is not None:
+            executor.shutdown(force=True)
+            self._thread.join(timeout_s)

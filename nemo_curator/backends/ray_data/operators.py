@@ -42,7 +42,9 @@ def feed(_: Any, steward: Any) -> Iterator[Any]:
 
 def _only_once(steward: Any, name: str) -> None:
     """Raise if Ray does something anew that had something to keep; the run then begins again."""
-    if not steward.first.remote(name).future().result():
+    import ray
+
+    if not steward.first.remote(name, ray.get_runtime_context().get_node_id()).future().result():
         message = f"the {name} of the run was lost with its node"
         raise RuntimeError(message)
 
