@@ -26,6 +26,9 @@ __all__ = ["RayDataExecutor"]
 _log = logging.getLogger(__name__)
 
 
+# The smallest share of a CPU that Ray knows.
+_GRAIN = 0.0001
+_APART = 50
 # What `map_batches` has parameters for; other options of Ray go by a function.
 _NAMED = {"memory", "label_selector", "resources", "accelerator_type", "runtime_env"}
 
@@ -125,8 +128,9 @@ class RayDataExecutor(ForeignExecutor):
         segment = self._planned(ticket)
         specs = [self._specs[stage.index] for stage in segment.stages]
         arguments = self._remote_arguments(segment, specs)
-        if share.cpus:
-            arguments["num_cpus"] = share.cpus
+        # Ray Data would run adjacent operators that ask for the same in one task, and what a segment fans out would not spread: no two
+        # ask for quite the same. What belongs together is in one segment already.
+        arguments["num_cpus"] = max(_GRAIN, round(share.cpus - _GRAIN * (1 + ticket.index % _APART), 4))
         if segment.shape.gpus:
             arguments["num_gpus"] = segment.shape.gpus
         most = max(1, int(cpus / segment.cpus)) if segment.cpus else max(1, int(cpus))
