@@ -42,6 +42,8 @@ class BaseExecutor(ABC):
     """
 
     name: ClassVar[str] = "base"
+    patient: ClassVar[bool] = False
+    """Its engine takes what a bundle becomes only when all of it is there, so what an iterator yields goes on together."""
     restarts: ClassVar[bool] = False
     """A run may have to begin again, as its engine can lose what was under way."""
 

@@ -53,8 +53,6 @@ class ForeignExecutor(ClusterExecutor):
 
     needs_dashboard = False
     """The engine needs Ray's state API."""
-    patient = False
-    """The engine takes what a parcel becomes only when all of it is there."""
 
     @property
     def _all_at_once(self) -> bool:

@@ -40,8 +40,9 @@ def an_iterator_is_consumed_lazily(backend: BackendUnderTest) -> None:
     journal = backend.journal()
     backend.run(Slowly(journal), Noting(journal), Add(1), tasks=[Number("n", 3)], bundle_seconds=0.001)
     lines = journal.lines()
-    # The last child is made only after the first one has gone on.
-    assert lines.index("seen 0") < lines.index("made 399")
+    assert lines.count("made 399") == 1
+    # The last child is made only after the first one has gone on, unless the engine takes all of them together.
+    assert backend.make().patient or lines.index("seen 0") < lines.index("made 399")
 
 
 @CASES
