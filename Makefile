@@ -1,6 +1,7 @@
 # Every target does its own set-up in .venv, quietly, and is fast the second time.
 #   make demo     watch real documents being curated
 #   make test     lint, types and all tests: what CI runs
+#   make soak     the tests that take long
 #   make check    format, lint, types and the fast tests: what to run before a commit
 #   make bench    benchmarks against alternatives, printed as ratios
 #   make setup    the environment only
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.ready-text
 DEV_READY := $(VENV)/.ready-dev
 
-.PHONY: help setup demo test check bench format clean
+.PHONY: help setup demo test soak check bench format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -34,15 +35,18 @@ test: $(DEV_READY)
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/basedpyright --level error
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -m "not soak"
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/newer_xenna.sh tests/conformance tests/backends/cluster/test_messages.py \
-		-k "(xenna-streaming and (outputs or lifecycle or recovery)) or version"
+		-m "not soak" -k "(xenna-streaming and lifecycle) or version"
+
+soak: $(DEV_READY)
+	@$(BIN)/python -m pytest -q -m soak
 
 check: $(DEV_READY)
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/basedpyright --level error
-	@$(BIN)/python -m pytest -q -m "not slow and not ray"
+	@$(BIN)/python -m pytest -q -m "not slow and not ray and not soak"
 
 format: $(DEV_READY)
 	@$(BIN)/ruff format --quiet .

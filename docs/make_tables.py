@@ -63,7 +63,8 @@ def table(options: type[Options]) -> str:
     said = descriptions(options)
     rows = ["| option | default | what it does |", "|---|---|---|"]
     rows += [
-        f"| `{field.name}` | `{_default(field)!r}` | {said[field.name].replace('``', '`')} |" for field in fields(options)
+        f"| `{field.name}` | `{_default(field)!r}` | {said[field.name].replace('``', '`')} |"
+        for field in fields(options)
     ]
     return "\n".join(rows)
 
