@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 import uuid
 from abc import abstractmethod
@@ -12,9 +13,13 @@ from typing import Any, Protocol
 from nemo_curator.backends.cluster.connection import connected
 from nemo_curator.backends.cluster.custodian import Ticket
 from nemo_curator.backends.cluster.executor import ClusterExecutor, module_folders
+from nemo_curator.backends.cluster.nodes import Node, alive_nodes
 from nemo_curator.backends.cluster.relay import Relay, bare
 from nemo_curator.backends.cluster.steward import Steward
+from nemo_curator.engine.drive import check_capacity
+from nemo_curator.engine.instructions import Capacity
 from nemo_curator.engine.parcel import Parcel
+from nemo_curator.engine.plan import Segment
 from nemo_curator.engine.session import Session
 from nemo_curator.engine.signals import Interrupts, Terminated
 from nemo_curator.errors import EngineLost, RunStalled
@@ -66,6 +71,28 @@ class ForeignExecutor(ClusterExecutor):
         Raises:
             CapacityError: A stage does not fit.
         """
+
+    def _fitting_nodes(self, ray: Any, session: Session) -> list[Node]:
+        """Return the nodes that work may go to.
+
+        Raises:
+            CapacityError: A stage fits on none of them.
+        """
+        nodes = alive_nodes(ray, ignore_head=self.ignore_head_node)
+        cpus, gpus = max(node.cpus for node in nodes), max(node.gpus for node in nodes)
+        check_capacity(session, Capacity(workers=1, cpus=cpus, gpus=tuple(map(str, range(gpus)))))
+        return nodes
+
+    def _most_workers(self, segment: Segment, session: Session, nodes: int, per_stage: int | None) -> int | None:
+        """Return how many workers a segment may have; `None` for as many as the engine wants."""
+        limits = [segment.worker_limit(nodes), per_stage, self.cluster.num_workers]
+        if segment.is_barrier or (segment.index == 0 and session.starts_from_nothing):
+            limits.append(1)
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def _environment(self, segment: Segment) -> dict[str, Any]:
+        """Return the runtime environment of a segment's workers: the run's, and its stages' on top."""
+        return {**self.cluster.runtime_env, **json.loads(segment.shape.runtime_env or "{}")}
 
     def _clean_up(self, ray: Any) -> None:
         """End what the engine has left behind. The default knows of nothing."""

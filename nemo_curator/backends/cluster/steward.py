@@ -161,10 +161,6 @@ class Steward:
         """Note how many parcels the first stage will get, on an engine that runs one stage after the other."""
         self._left[0] = parcels
 
-    async def known_costs(self) -> dict[int, float]:
-        """Return what a task takes, by index of the segment."""
-        return self._costs
-
     async def known(self) -> tuple[dict[int, float], set[str]]:
         """Return what a task takes, by index of the segment, and the nodes that something of the run is on."""
         return self._costs, self._used

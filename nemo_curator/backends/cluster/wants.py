@@ -30,7 +30,7 @@ class Wants:
         now = time.monotonic()
         if now - self._asked_at > _COSTS_SECONDS:
             self._asked_at = now
-            cost = self._steward.known_costs.remote().future().result().get(self._segment.index)
+            cost = self._steward.known.remote().future().result()[0].get(self._segment.index)
             if cost is not None:
                 self._number = min(_MOST, max(self._segment.batch_size, int(self._seconds / cost)))
         return self._number

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,13 +9,10 @@ from typing import Any, ClassVar
 
 from nemo_curator.backends.cluster.custodian import Ticket
 from nemo_curator.backends.cluster.foreign import Engine, ForeignExecutor
-from nemo_curator.backends.cluster.nodes import alive_nodes
 from nemo_curator.backends.cluster.ray_specs import RayStageOptions, ray_stage_options
 from nemo_curator.backends.cluster.relay import collects
 from nemo_curator.backends.cluster.shares import COLLECTOR_CPUS, Demand, Share, divide
 from nemo_curator.backends.ray_data.options import RayDataOptions
-from nemo_curator.engine.drive import check_capacity
-from nemo_curator.engine.instructions import Capacity
 from nemo_curator.engine.plan import ExecutionPlan, Segment
 from nemo_curator.engine.session import Session
 from nemo_curator.stages.base import ProcessingStage
@@ -62,10 +58,7 @@ class RayDataExecutor(ForeignExecutor):
     def _engine(self, ray: Any, session: Session, tickets: list[Ticket]) -> Engine:
         from nemo_curator.backends.ray_data.engine import DatasetEngine
 
-        nodes = alive_nodes(ray, ignore_head=self.ignore_head_node)
-        most = max(nodes, key=lambda node: node.gpus)
-        devices = tuple(map(str, range(most.gpus)))
-        check_capacity(session, Capacity(workers=1, cpus=max(node.cpus for node in nodes), gpus=devices))
+        nodes = self._fitting_nodes(ray, session)
         cpus = sum(node.cpus for node in nodes)
         shares = self._shares(session, cpus, len(nodes))
         labels = (
@@ -80,13 +73,10 @@ class RayDataExecutor(ForeignExecutor):
         cpus -= COLLECTOR_CPUS * (1 + sum(collects(plan, segment.index) for segment in plan.segments))
         demands: list[Demand] = []
         for segment in plan.segments:
-            limits = [segment.worker_limit(nodes), self.cluster.max_workers_per_stage, self.cluster.num_workers]
-            if segment.is_barrier or (segment.index == 0 and session.starts_from_nothing):
-                limits.append(1)
-            known = [limit for limit in limits if limit is not None]
             own = [self._specs[stage.index].ray_num_cpus for stage in segment.stages]
             wanted = max((number for number in own if number is not None), default=segment.cpus)
-            demands.append(Demand(wanted, min(known) if known else None))
+            most = self._most_workers(segment, session, nodes, self.cluster.max_workers_per_stage)
+            demands.append(Demand(wanted, most))
         return divide(demands, cpus, apart=False)
 
     def _dataset(
@@ -125,7 +115,7 @@ class RayDataExecutor(ForeignExecutor):
     ) -> Any:
         from nemo_curator.backends.ray_data.operators import Running, run_parcels
 
-        segment = self._planned(ticket)
+        segment = ticket.segment
         specs = [self._specs[stage.index] for stage in segment.stages]
         arguments = self._remote_arguments(segment, specs)
         # Ray Data would run adjacent operators that ask for the same in one task, and what a segment fans out would not spread: no two
@@ -143,9 +133,6 @@ class RayDataExecutor(ForeignExecutor):
             compute = ray.data.TaskPoolStrategy(size=share.workers or (None if share.cpus else most))
         return dataset.map_batches(kind, **inputs, compute=compute, **options, **arguments)
 
-    def _planned(self, ticket: Ticket) -> Segment:
-        return ticket.segment
-
     def _remote_arguments(self, segment: Segment, specs: list[RayStageOptions]) -> dict[str, Any]:
         arguments: dict[str, Any] = {}
         for spec in specs:
@@ -153,7 +140,7 @@ class RayDataExecutor(ForeignExecutor):
         others = {key: arguments.pop(key) for key in set(arguments) - _NAMED}
         if others:
             arguments["ray_remote_args_fn"] = lambda: dict(others)
-        environment = {**self.cluster.runtime_env, **json.loads(segment.shape.runtime_env or "{}")}
+        environment = self._environment(segment)
         if environment:
             arguments["runtime_env"] = environment
         if segment.memory_bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -11,15 +10,13 @@ from typing import Any, ClassVar
 
 from nemo_curator.backends.cluster.custodian import Ticket
 from nemo_curator.backends.cluster.foreign import Engine, ForeignExecutor
-from nemo_curator.backends.cluster.nodes import Node, alive_nodes
+from nemo_curator.backends.cluster.nodes import Node
 from nemo_curator.backends.cluster.ray_specs import ray_stage_options
 from nemo_curator.backends.cluster.relay import collects
 from nemo_curator.backends.cluster.shares import COLLECTOR_CPUS, Demand, Share, divide
 from nemo_curator.backends.xenna.leftovers import end_leftovers, known_actors
 from nemo_curator.backends.xenna.options import XennaOptions, XennaStageOptions, stage_options
-from nemo_curator.engine.drive import check_capacity
 from nemo_curator.engine.fuse import fuse
-from nemo_curator.engine.instructions import Capacity
 from nemo_curator.engine.plan import ExecutionPlan, PlannedStage, Segment
 from nemo_curator.engine.session import Session
 from nemo_curator.errors import ClusterError, OptionError, require
@@ -92,10 +89,7 @@ class XennaExecutor(ForeignExecutor):
     def _engine(self, ray: Any, session: Session, tickets: list[Ticket]) -> Engine:
         from nemo_curator.backends.xenna.engine import BatchEngine, StreamingEngine
 
-        nodes = alive_nodes(ray, ignore_head=False)
-        most = max(nodes, key=lambda node: node.gpus)
-        devices = tuple(map(str, range(most.gpus)))
-        check_capacity(session, Capacity(workers=1, cpus=max(node.cpus for node in nodes), gpus=devices))
+        nodes = self._fitting_nodes(ray, session)
         config = self._config(nodes)
         shares = self._shares(session, nodes, config.cpu_allocation_percentage)
         specs = self._stage_specs(session.plan, tickets, shares)
@@ -138,20 +132,17 @@ class XennaExecutor(ForeignExecutor):
         plan = session.plan
         cpus = sum(math.floor(node.cpus * percentage) for node in nodes)
         cpus -= COLLECTOR_CPUS * sum(collects(plan, segment.index) for segment in plan.segments)
-        demands = [self._demand(segment, session, len(nodes)) for segment in plan.segments]
+        per_stage = self.cluster.max_workers_per_stage
+        demands = [
+            Demand(segment.cpus, self._most_workers(segment, session, len(nodes), per_stage))
+            for segment in plan.segments
+        ]
         shares = divide(demands, cpus, apart=self._all_at_once)
         for segment, demand, share in zip(plan.segments, demands, shares, strict=True):
             if share.cpus < demand.cpus:
                 message = "segment %r asks for %g CPUs a worker; Xenna reserves %g for it, so that all segments fit into %g CPUs"
                 _log.info(message, segment.name, demand.cpus, share.cpus, cpus)
         return {segment.index: share for segment, share in zip(plan.segments, shares, strict=True)}
-
-    def _demand(self, segment: Segment, session: Session, nodes: int) -> Demand:
-        limits = [segment.worker_limit(nodes), self.cluster.max_workers_per_stage, self.cluster.num_workers]
-        if segment.is_barrier or (segment.index == 0 and session.starts_from_nothing):
-            limits.append(1)
-        known = [limit for limit in limits if limit is not None]
-        return Demand(segment.cpus, min(known) if known else None)
 
     def _stage_specs(self, plan: ExecutionPlan, tickets: list[Ticket], shares: dict[int, Share]) -> list[Any]:
         from cosmos_xenna.pipelines import v1 as xenna
@@ -171,7 +162,7 @@ class XennaExecutor(ForeignExecutor):
                     position=len(specs) if self._all_at_once else None,
                 )
                 specs.append(xenna.StageSpec(named(collector, f"Batches_{classes}"[:80]), num_workers=1))
-            environment = {**self.cluster.runtime_env, **(json.loads(segment.shape.runtime_env or "{}"))}
+            environment = self._environment(segment)
             position = len(specs) if self._all_at_once else None
             stage = SegmentStage(ticket, share.cpus, segment.shape.gpus, environment, position)
             specs.append(
