@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from nemo_curator.backends.base import BaseExecutor
-from nemo_curator.backends.cluster.connection import environment_kept
 from nemo_curator.backends.local import LocalExecutor
 from nemo_curator.backends.registry import make_executor
 from nemo_curator.testing import BackendUnderTest
+from nemo_curator.testing.nodes import joined
 
 settings.register_profile(
     "default",
@@ -80,15 +80,16 @@ def cluster() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def connection(cluster: str) -> Iterator[Any]:
     """Ray's module, connected to the cluster for all tests of a module: runs then need not connect one by one."""
-    import ray
+    with joined(cluster) as ray:
+        yield ray
 
-    handler = signal.getsignal(signal.SIGTERM)
-    with environment_kept():
-        ray.init(address=cluster, log_to_driver=False, logging_level="ERROR", configure_logging=False)
-    signal.signal(signal.SIGTERM, handler)
-    yield ray
-    ray.shutdown()
-    signal.signal(signal.SIGTERM, handler)
+
+@pytest.fixture(autouse=True)
+def _handlers_as_before() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
+    """Whoever leaves a signal handler behind fails, and not a test of signals that comes after it."""
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    yield
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def _have(package: str) -> Any:
@@ -108,7 +109,8 @@ def _param(name: str) -> Any:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave to `make soak` what takes minutes on Xenna and is the custodian's work, which Ray Data's cases see too."""
+    """Put what needs Ray last. Leave to `make soak` what takes minutes on Xenna and is the custodian's work, as Ray Data's cases see."""
+    items.sort(key=lambda item: item.get_closest_marker("ray") is not None)
     for item in items:
         if "[xenna-" in item.name and ("-records-" in item.name or "-recovery-" in item.name):
             item.add_marker(pytest.mark.soak)

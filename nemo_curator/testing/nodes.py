@@ -1,13 +1,16 @@
-"""`add_node`: a further node for a cluster, on this same machine, for tests of what happens when one is lost."""
+"""Clusters in tests: a further node on this same machine, and a connection that leaves nothing behind."""
 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import Popen
+from typing import Any
 
+from nemo_curator.backends.cluster.connection import environment_kept
 from nemo_curator.core import cluster
 from nemo_curator.core.folders import private_temp_dir
 from nemo_curator.core.ports import PortClaims
@@ -40,3 +43,19 @@ def add_node(address: str, log: Path, *, num_cpus: int = 1) -> Iterator[Popen[by
         yield node
     finally:
         cluster.end(node)
+
+
+@contextmanager
+def joined(address: str) -> Iterator[Any]:
+    """Give the module `ray`, connected to a cluster; signal handlers and the environment stay as they are."""
+    import ray
+
+    handler = signal.getsignal(signal.SIGTERM)
+    with environment_kept():
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR", configure_logging=False)
+    signal.signal(signal.SIGTERM, handler)
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+        signal.signal(signal.SIGTERM, handler)

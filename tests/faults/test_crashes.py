@@ -180,6 +180,7 @@ def test_what_happens_in_teardown_costs_nothing(how: str) -> None:
 def test_children_that_a_stage_forked_are_gone_with_the_run() -> None:
     import psutil
 
+    before = psutil.Process().children(recursive=True)
     values, _ = _run(Deadly({3: "fork"}), count=6)
     assert sorted(values) == list(range(6))
-    assert psutil.Process().children(recursive=True) == []
+    assert set(psutil.Process().children(recursive=True)) <= set(before)

@@ -151,7 +151,8 @@ class RayDataExecutor(ForeignExecutor):
         said = [spec.is_actor_stage for spec in specs if spec.is_actor_stage is not None]
         if said:
             return any(said)
-        return any(self._keeps[stage.index] for stage in segment.stages)
+        # A task runs in whatever process Ray has free: a stage that counts its workers means those that it keeps.
+        return segment.worker_limit(1) is not None or any(self._keeps[stage.index] for stage in segment.stages)
 
     def _run(self, session: Session) -> Iterator[None]:
         # The tickets' plan has no stage objects; who has something to keep is known here.

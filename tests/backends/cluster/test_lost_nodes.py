@@ -19,7 +19,7 @@ from nemo_curator.core.client import RayClient
 from nemo_curator.pipeline import Pipeline
 from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.testing import Journal, Number, numbers
-from nemo_curator.testing.nodes import add_node
+from nemo_curator.testing.nodes import add_node, joined
 from nemo_curator.testing.stages import Repeat
 
 pytest.importorskip("ray")
@@ -62,28 +62,23 @@ def _kill(node: Popen[bytes]) -> None:
 
 @pytest.mark.parametrize("name", ["ray_actor_pool", "ray_data", "xenna"])
 def test_a_node_is_lost_in_mid_run(name: str, head: str, tmp_path: Path) -> None:
-    import ray
-
     journal = Journal(tmp_path / "journal")
     with (
         add_node(head, tmp_path / "one.log", num_cpus=2) as first,
         add_node(head, tmp_path / "two.log", num_cpus=2),
+        joined(head) as ray,
     ):
-        ray.init(address=head, log_to_driver=False, logging_level="ERROR", configure_logging=False)
-        try:
-            while len([node for node in ray.nodes() if node["Alive"]]) < 3:
-                threading.Event().wait(0.1)
-            before = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
-            pipeline = Pipeline("lost", stages=[Repeat(4), Slow(journal).with_(batch_size=1)])
-            whole = Pipeline("whole", stages=[Repeat(4), Slow(Journal(tmp_path / "other"))]).run(
-                make_executor("local", mode="inline"), initial_tasks=numbers(COUNT)
-            )
-            stream = pipeline.stream(make_executor(name, stall_timeout_s=100.0), initial_tasks=numbers(COUNT))
-            outputs = [next(stream) for _ in range(20)]
-            _kill(first)
-            outputs += stream
-        finally:
-            ray.shutdown()
+        while len([node for node in ray.nodes() if node["Alive"]]) < 3:
+            threading.Event().wait(0.1)
+        before = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+        pipeline = Pipeline("lost", stages=[Repeat(4), Slow(journal).with_(batch_size=1)])
+        whole = Pipeline("whole", stages=[Repeat(4), Slow(Journal(tmp_path / "other"))]).run(
+            make_executor("local", mode="inline"), initial_tasks=numbers(COUNT)
+        )
+        stream = pipeline.stream(make_executor(name, stall_timeout_s=100.0), initial_tasks=numbers(COUNT))
+        outputs = [next(stream) for _ in range(20)]
+        _kill(first)
+        outputs += stream
     assert sorted(task.task_id for task in outputs) == sorted(task.task_id for task in whole or [])
     report = pipeline.last_report
     assert report is not None
