@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -52,7 +53,7 @@ def joined(address: str) -> Iterator[Any]:
 
     handler = signal.getsignal(signal.SIGTERM)
     with environment_kept():
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR", configure_logging=False)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
     signal.signal(signal.SIGTERM, handler)
     try:
         yield ray

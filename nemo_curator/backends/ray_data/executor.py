@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from nemo_curator.backends.cluster.custodian import Ticket
 from nemo_curator.backends.cluster.foreign import Engine, ForeignExecutor
+from nemo_curator.backends.cluster.nodes import Node
 from nemo_curator.backends.cluster.ray_specs import RayStageOptions, ray_stage_options
 from nemo_curator.backends.cluster.relay import collects
 from nemo_curator.backends.cluster.shares import COLLECTOR_CPUS, Demand, Share, divide
@@ -59,28 +60,30 @@ class RayDataExecutor(ForeignExecutor):
         from nemo_curator.backends.ray_data.engine import DatasetEngine
 
         nodes = self._fitting_nodes(ray, session)
-        cpus = sum(node.cpus for node in nodes)
-        shares = self._shares(session, cpus, len(nodes))
+        shares = self._shares(session, nodes)
         labels = (
             {}
             if not self.ignore_head_node
             else {"label_selector": {"ray.io/node-id": f"in({','.join(n.id for n in nodes)})"}}
         )
-        return DatasetEngine(ray, tickets[0].steward, self._dataset(ray, tickets, shares, labels, cpus))
+        most = _most_actors(shares, sum(node.cpus for node in nodes) - _helpers_cpus(session.plan))
+        return DatasetEngine(ray, tickets[0].steward, self._dataset(ray, tickets, shares, labels, most))
 
-    def _shares(self, session: Session, cpus: float, nodes: int) -> list[Share]:
+    def _shares(self, session: Session, nodes: list[Node]) -> list[Share]:
         plan = session.plan
-        cpus -= COLLECTOR_CPUS * (1 + sum(collects(plan, segment.index) for segment in plan.segments))
+        helpers = _helpers_cpus(plan)
+        # A little less than asked for, so that the feed and collectors fit beside as many workers as a node has CPUs.
+        trim = max(0.5, 1 - helpers / max(1.0, min(node.cpus for node in nodes)))
         demands: list[Demand] = []
         for segment in plan.segments:
             own = [self._specs[stage.index].ray_num_cpus for stage in segment.stages]
             wanted = max((number for number in own if number is not None), default=segment.cpus)
-            most = self._most_workers(segment, session, nodes, self.cluster.max_workers_per_stage)
-            demands.append(Demand(wanted, most))
-        return divide(demands, cpus, apart=False)
+            most = self._most_workers(segment, session, len(nodes), self.cluster.max_workers_per_stage)
+            demands.append(Demand(wanted * trim, most))
+        return divide(demands, sum(node.cpus for node in nodes) - helpers, apart=False)
 
     def _dataset(
-        self, ray: Any, tickets: list[Ticket], shares: list[Share], labels: dict[str, Any], cpus: float
+        self, ray: Any, tickets: list[Ticket], shares: list[Share], labels: dict[str, Any], most: list[int]
     ) -> Any:
         from nemo_curator.backends.ray_data.operators import Collecting, feed
 
@@ -107,11 +110,11 @@ class RayDataExecutor(ForeignExecutor):
                         **options,
                         **labels,
                     )
-                dataset = self._with_segment(ray, dataset, ticket, share, {**options, **labels}, cpus)
+                dataset = self._with_segment(ray, dataset, ticket, share, {**options, **labels}, most[ticket.index])
             return dataset
 
     def _with_segment(
-        self, ray: Any, dataset: Any, ticket: Ticket, share: Share, options: dict[str, Any], cpus: float
+        self, ray: Any, dataset: Any, ticket: Ticket, share: Share, options: dict[str, Any], most: int
     ) -> Any:
         from nemo_curator.backends.ray_data.operators import Running, run_parcels
 
@@ -123,7 +126,6 @@ class RayDataExecutor(ForeignExecutor):
         arguments["num_cpus"] = max(_GRAIN, round(share.cpus - _GRAIN * (1 + ticket.index % _APART), 4))
         if segment.shape.gpus:
             arguments["num_gpus"] = segment.shape.gpus
-        most = max(1, int(cpus / segment.cpus)) if segment.cpus else max(1, int(cpus))
         if self._is_actor_segment(segment, specs):
             kind, inputs = Running, {"fn_constructor_args": (ticket,)}
             compute = _pool_of(ray, specs, share, most)
@@ -161,6 +163,17 @@ class RayDataExecutor(ForeignExecutor):
             for stage in session.plan.stages
         }
         return super()._run(session)
+
+
+def _helpers_cpus(plan: ExecutionPlan) -> float:
+    """Return the CPUs of the feed and of collectors."""
+    return COLLECTOR_CPUS * (1 + sum(collects(plan, segment.index) for segment in plan.segments))
+
+
+def _most_actors(shares: Sequence[Share], cpus: float) -> list[int]:
+    """Return how large the pool of each segment may grow: one worker of every other segment must still find room, or nothing moves."""
+    room = max(0.0, cpus - sum(share.cpus * (share.workers or 1) for share in shares))
+    return [1 + int(room / share.cpus) if share.cpus else max(1, int(cpus)) for share in shares]
 
 
 def _pool_of(ray: Any, specs: list[RayStageOptions], share: Share, most: int) -> Any:
