@@ -117,6 +117,8 @@ class Custodian:
         )
         self._loop.scheduler.end_input()
         self._size = ParcelSize(ticket.options.bundle_seconds, patient=ticket.patient)
+        if ticket.last:
+            self._size.cost = 0.0
         self._cost: float | None = None
         self._told_at = 0.0
         self._broken: CuratorError | None = None
@@ -163,7 +165,8 @@ class Custodian:
             self._pool.wait(loop.round_s)
             loop.take_note()
             waiting += scheduler.take_outputs()
-            yield from self._size.cut(waiting, self._ticket.options.piece_bytes, rest=False)
+            # Who takes what leaves the pipeline has nothing to divide: it goes as it comes.
+            yield from self._size.cut(waiting, self._ticket.options.piece_bytes, rest=self._ticket.last)
         yield from self._size.cut(waiting, self._ticket.options.piece_bytes, rest=True)
 
     def _learn(self, count: int, seconds: float) -> None:
@@ -187,7 +190,8 @@ class Custodian:
             except Exception:  # whatever Ray says when an actor is gone
                 word = Word(0, grace_s=self._ticket.options.teardown_timeout_s)
                 break
-            self._size.cost = word.costs.get(self._ticket.index + 1)
+            if not self._ticket.last:
+                self._size.cost = word.costs.get(self._ticket.index + 1)
             if word.stacks != asked:
                 self._steward.answer.remote(self.who, "\n".join(self._pool.stacks().values()))
         self.leave(word.grace_s or 0.0)

@@ -26,6 +26,8 @@ _log = logging.getLogger(__name__)
 # The smallest share of a CPU that Ray knows.
 _GRAIN = 0.0001
 _APART = 50
+# A collector's work is next to nothing, so what counts is that it does not wait for the driver.
+_COLLECTED_AT_ONCE = 16
 # What `map_batches` has parameters for; other options of Ray go by a function.
 _NAMED = {"memory", "label_selector", "resources", "accelerator_type", "runtime_env"}
 
@@ -106,7 +108,7 @@ class RayDataExecutor(ForeignExecutor):
                         fn_constructor_args=(segment, steward),
                         fn_constructor_kwargs=arguments,
                         num_cpus=COLLECTOR_CPUS,
-                        compute=pool(size=1),
+                        compute=pool(size=1, max_tasks_in_flight_per_actor=_COLLECTED_AT_ONCE),
                         **options,
                         **labels,
                     )
@@ -199,6 +201,11 @@ def _context(ray: Any) -> Iterator[None]:
     wanted = {
         "target_max_block_size": 1,
         "op_resource_reservation_enabled": False,
+        "downstream_capacity_backpressure_ratio": None,
+        # By default a generator makes two blocks and then waits until the driver has seen one.
+        "_max_num_blocks_in_streaming_gen_buffer": 64,
+        # Ray Data would read the memory map of the worker in every task, which takes longer than a parcel of small tasks.
+        "memory_usage_poll_interval_s": None,
         "enable_progress_bars": False,
         "print_on_execution_start": False,
     }
