@@ -19,6 +19,7 @@ CuratorError
 │   └── OutOfMemory (MemoryError)           a task needs more memory than its worker may use
 ├── TaskTimeout (TimeoutError)              a task took longer than its stage's timeout_s
 ├── RunStalled                              nothing has moved for too long, and the run shall end for it
+├── CheckpointError                         what is finished cannot be noted or read, or another run has the checkpoint
 ├── ConservationError                       tasks were lost or doubled: a fault of the engine, never passed over
 └── MissingExtra (ImportError)              an optional dependency is not installed
 
@@ -34,6 +35,7 @@ from difflib import get_close_matches
 __all__ = [
     "CapacityError",
     "ChainError",
+    "CheckpointError",
     "ClusterError",
     "ConservationError",
     "CuratorError",
@@ -125,6 +127,10 @@ class TaskTimeout(CuratorError, TimeoutError):
 
 class RunStalled(CuratorError):
     """Nothing has moved for too long; the message says what waits for what."""
+
+
+class CheckpointError(CuratorError):
+    """What is finished cannot be noted or read, or another run has the checkpoint."""
 
 
 class ConservationError(CuratorError):

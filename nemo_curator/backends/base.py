@@ -90,6 +90,7 @@ class BaseExecutor(ABC):
         initial_tasks: Iterable[Task[Any]] | None = None,
         seeds: Iterable[Envelope] | None = None,
         observers: Iterable[Observer] = (),
+        finish: Callable[[list[str]], None] | None = None,
         **changes: Any,
     ) -> Session:
         """Run a plan to its end and return the session with outputs and report.
@@ -99,12 +100,15 @@ class BaseExecutor(ABC):
             initial_tasks: Tasks to start from; consumed as there is room, so an iterator may be endless in size.
             seeds: Envelopes to start from instead, see `engine.replay`.
             observers: Are told what happens.
+            finish: Is told which sources are finished, see `Session`.
             changes: Run options that differ from the executor's for this run.
 
         Raises:
             CuratorError: The run could not start, or ended early.
         """
-        session = self._session(plan, changes, initial_tasks=initial_tasks, seeds=seeds, observers=observers)
+        session = self._session(
+            plan, changes, initial_tasks=initial_tasks, seeds=seeds, observers=observers, finish=finish
+        )
         steps = self._steps(session)
         try:
             for _ in steps:

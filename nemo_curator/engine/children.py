@@ -13,6 +13,7 @@ from nemo_curator.engine.claims import ONE, Claims, Split, merge
 from nemo_curator.engine.envelope import Envelope
 from nemo_curator.engine.ids import Slots, child_id, group_id
 from nemo_curator.engine.outputs import Live, adopt, agreed_metadata
+from nemo_curator.engine.sources import Sources
 from nemo_curator.engine.tally import Tally
 from nemo_curator.tasks import FailedTask, Task
 from nemo_curator.utils.performance_utils import StagePerfStats
@@ -31,7 +32,7 @@ class Family:
         earlier: Records of the stages before.
         slots: Names their slots.
         split: Divides the claims among them.
-        starts_sources: Every child is a source of its own.
+        sources: Every child is a source of its own, and this names it; `None` behind the source stage.
     """
 
     id: str
@@ -40,41 +41,52 @@ class Family:
     earlier: list[StagePerfStats]
     slots: Slots
     split: Split
-    starts_sources: bool
+    sources: Sources | None
 
 
-def family_of(parent: Envelope, *, is_source: bool) -> Family:
+def family_of(parent: Envelope, sources: Sources | None) -> Family:
     """Return the family of one task, as it is before its children are made: it may be one of them, changed in place."""
     return Family(
         id=parent.id,
         parent=parent.task,
         inherited=dict(parent.task._metadata),
         earlier=list(parent.task._stage_perf),
-        slots=Slots(by_content=is_source),
+        slots=Slots(by_content=sources is not None),
         split=Split(parent.claims),
-        starts_sources=is_source,
+        sources=sources,
     )
 
 
-def group_of(batch: Sequence[Envelope], *, is_source: bool) -> Family:
+def group_of(batch: Sequence[Envelope], sources: Sources | None) -> Family:
     """Return the family of a batch whose outputs belong to all of its members."""
     return Family(
         id=group_id(envelope.id for envelope in batch),
         parent=None,
         inherited=agreed_metadata([envelope.task for envelope in batch]),
         earlier=[record for envelope in batch for record in envelope.task._stage_perf],
-        slots=Slots(by_content=is_source),
+        slots=Slots(by_content=sources is not None),
         split=Split(merge([envelope.claims for envelope in batch])),
-        starts_sources=is_source,
+        sources=sources,
     )
 
 
-def only_child_of(parent: Envelope, child: Task[Any], stats: StagePerfStats, *, is_source: bool) -> Envelope:
-    """Return the envelope of a task's one child. By far the most frequent case, so it takes the short way."""
+def only_child_of(
+    parent: Envelope, child: Task[Any], stats: StagePerfStats, sources: Sources | None, tally: Tally
+) -> Envelope | None:
+    """Return the envelope of a task's one child; nothing for a source that the run leaves out.
+
+    By far the most frequent case, so it takes the short way.
+    """
     task = parent.task
-    content = child.get_deterministic_id() if is_source else None
+    content = None if sources is None else child.get_deterministic_id()
     identity = f"{parent.id}_{0 if content is None else content}"
-    claims = ((identity, ONE),) if is_source else parent.claims
+    claims = parent.claims
+    if sources is not None:
+        name = sources.name(identity, child)
+        if sources.leaves_out(identity, name):
+            tally.counts.sources_left_out += 1
+            return None
+        claims = ((name, ONE),)
     if child is task and child.task_id == parent.id:
         child.task_id = identity
         child._stage_perf.append(stats)
@@ -95,12 +107,16 @@ def children_of(family: Family, live: Sequence[Live], stats: StagePerfStats, tal
 
 
 def child_of(family: Family, live: Live, stats: StagePerfStats, tally: Tally, *, last: bool) -> Envelope | None:
-    """Return the envelope of the next child; nothing for one that the stage marked as failed."""
+    """Return the envelope of the next child; nothing for one that the stage marked as failed, or a source that the run leaves out."""
     slot, child = live
     identity = child_id(family.id, family.slots.name(child, slot))
     claims: Claims = family.split.rest() if last else family.split.take()
-    if family.starts_sources:
-        claims = ((identity, ONE),)
+    if family.sources is not None:
+        name = family.sources.name(identity, child)
+        if family.sources.leaves_out(identity, name):
+            tally.counts.sources_left_out += 1
+            return None
+        claims = ((name, ONE),)
     if isinstance(child, FailedTask):
         tally.counts.children_failed += 1
         parent = None if family.parent is None else Envelope(family.id, family.parent)

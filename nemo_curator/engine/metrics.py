@@ -22,6 +22,7 @@ class StageCounts:
         tasks_dropped: Those that became nothing, by reason.
         tasks_out: Tasks that went on to the next stage.
         children_failed: Tasks that a stage made and marked as failed at once.
+        sources_left_out: Sources that it made and that went no further: finished before, or another shard's.
         items_in: Items (documents, images, ...) in the tasks that came in.
         items_out: Items in the tasks that went on.
         items_dropped: Items that the stage left out of its outputs, by reason, as far as it says so.
@@ -37,6 +38,7 @@ class StageCounts:
     tasks_dropped: dict[str, int] = field(default_factory=_no_counts)
     tasks_out: int = 0
     children_failed: int = 0
+    sources_left_out: int = 0
     items_in: int = 0
     items_out: int = 0
     items_dropped: dict[str, int] = field(default_factory=_no_counts)
@@ -52,6 +54,7 @@ class StageCounts:
         self.tasks_failed += other.tasks_failed
         self.tasks_out += other.tasks_out
         self.children_failed += other.children_failed
+        self.sources_left_out += other.sources_left_out
         self.items_in += other.items_in
         self.items_out += other.items_out
         self.calls += other.calls
@@ -72,6 +75,7 @@ class StageCounts:
         self.tasks_failed -= other.tasks_failed
         self.tasks_out -= other.tasks_out
         self.children_failed -= other.children_failed
+        self.sources_left_out -= other.sources_left_out
         self.items_in -= other.items_in
         self.items_out -= other.items_out
         for mine, theirs in (

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from nemo_curator.engine.sources import Sources
 from nemo_curator.stages.base import ProcessingStage, Topology
 from nemo_curator.stages.retries import Retries
 
-__all__ = ["ExecutionPlan", "PlannedStage", "Segment", "WorkerShape"]
+__all__ = ["ExecutionPlan", "PlannedStage", "Segment", "WorkerShape", "with_sources"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class PlannedStage:
         timeout_s: Seconds that one call may take; `None` for any time.
         retries: What the stage says about its own retries; `None` if the run decides.
         memory_bytes: Memory of one worker; 0 if the stage does not say.
+        sources: What a source stage has to know of the run; `None` if there is nothing.
     """
 
     index: int
@@ -74,6 +76,7 @@ class PlannedStage:
     timeout_s: float | None = None
     retries: Retries | None = None
     memory_bytes: int = 0
+    sources: Sources | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,3 +144,12 @@ class ExecutionPlan:
     stages: tuple[PlannedStage, ...]
     segments: tuple[Segment, ...]
     decomposition: dict[str, list[str]]
+
+
+def with_sources(plan: ExecutionPlan, sources: Sources) -> ExecutionPlan:
+    """Return a plan whose source stage knows what of the run it has to."""
+    stages = tuple(replace(stage, sources=sources) if stage.is_source else stage for stage in plan.stages)
+    segments = tuple(
+        replace(segment, stages=tuple(stages[stage.index] for stage in segment.stages)) for segment in plan.segments
+    )
+    return replace(plan, stages=stages, segments=segments)

@@ -71,6 +71,11 @@ class RunReport:
         message = f"no stage {name!r}; there are: {', '.join(stage.name for stage in self.stages)}"
         raise KeyError(message)
 
+    @property
+    def sources_left_out(self) -> int:
+        """Sources that the run did not take: finished before, or another shard's."""
+        return sum(stage.counts.sources_left_out for stage in self.stages)
+
     def imbalances(self) -> list[str]:
         """Return where tasks were lost or doubled, a sentence each; nothing when the books balance."""
         found: list[str] = []

@@ -17,6 +17,7 @@ from nemo_curator.engine.packing import FRAME_BYTES, FRAME_COUNT, task_nbytes
 from nemo_curator.engine.plan import PlannedStage
 from nemo_curator.engine.quarantine import Quarantine
 from nemo_curator.engine.retry import RetryBudget, RetryPolicy
+from nemo_curator.engine.sources import EVERY_SOURCE
 from nemo_curator.engine.tally import Tally
 from nemo_curator.engine.verdict import Verdict
 from nemo_curator.errors import DataError, SetupFailed
@@ -58,7 +59,7 @@ class StageRunner:
     ) -> None:
         self._planned = planned
         self._stage = planned.stage
-        self._is_source = planned.is_source
+        self._sources = (planned.sources or EVERY_SOURCE) if planned.is_source else None
         self._batched = self._stage.supports_batch_processing() or planned.topology is Topology.BARRIER
         self._checks = _wants_checks(self._stage)
         self._careful = False
@@ -119,7 +120,7 @@ class StageRunner:
 
     def _run_each(self, envelopes: Sequence[Envelope], position: int) -> list[Envelope] | Iterator[list[Envelope]]:
         out: list[Envelope] = []
-        process, is_source, tally = self._stage.process, self._is_source, self._tally
+        process, sources, tally = self._stage.process, self._sources, self._tally
         while position < len(envelopes):
             envelope = envelopes[position]
             position += 1
@@ -131,7 +132,10 @@ class StageRunner:
                 result, stats = self._caller.call(process, envelope.task, [envelope], envelope.task.data)
                 if is_plain(result) and envelope.slots is None:
                     items = result.num_items
-                    child = only_child_of(envelope, result, stats, is_source=is_source)
+                    child = only_child_of(envelope, result, stats, sources, tally)
+                    if child is None:
+                        tally.keep(1, (), 0)
+                        continue
                     tally.keep(1, (child,), items)
                     out.append(child)
                     continue
@@ -168,7 +172,7 @@ class StageRunner:
 
     def _consume(self, parent: Envelope, children: Iterator[object], stats: StagePerfStats) -> Iterator[list[Envelope]]:
         """Yield an iterator's children in parts, each as soon as it is worth sending."""
-        family = family_of(parent, is_source=self._is_source)
+        family = family_of(parent, self._sources)
         out: list[Envelope] = []
         made = nbytes = 0
         slot = -1
@@ -224,7 +228,7 @@ class StageRunner:
             self._tally.counts.tasks_failed += 1
             self._tally.fail_on_purpose(parent, parent.id, parent.claims, live[0][1])
             return []
-        made = children_of(family_of(parent, is_source=self._is_source), live, stats, self._tally)
+        made = children_of(family_of(parent, self._sources), live, stats, self._tally)
         self._tally.keep(1, made, count_items(made))
         return made
 
@@ -289,7 +293,7 @@ class StageRunner:
                 for parent in batch:
                     self._tally.drop(parent, why_none(results))
                 return []
-            made = children_of(group_of(batch, is_source=self._is_source), live, stats, self._tally)
+            made = children_of(group_of(batch, self._sources), live, stats, self._tally)
             self._tally.keep(len(batch), made, count_items(made))
         except USER_ERRORS as error:
             return self._fail_all(batch, error, 1)

@@ -6,7 +6,7 @@ import copy
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from nemo_curator.engine.claims import Claims
@@ -47,6 +47,7 @@ class Session:
         observers: Are told what happens.
         restarts: The run may have to begin again, so tasks that it starts from are kept as they are taken.
         streams: Somebody reads the outputs one by one while the run goes on; otherwise they are kept up to its end.
+        finish: Is told which sources are finished, none of whose tasks failed.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Session:
         observers: Iterable[Observer] = (),
         restarts: bool = False,
         streams: bool = False,
+        finish: Callable[[list[str]], None] | None = None,
     ) -> None:
         self.plan = plan
         self.options = options
@@ -71,6 +73,7 @@ class Session:
         self._observers = Observers(observers)
         self._shipped: dict[int, bytes] = {}
         self._streams = streams
+        self._finish = finish
         self._waiting: deque[tuple[Task[Any], int, int]] = deque()
         self._waiting_bytes = 0
         # What the reader of a stream has got, he must not get again: hashes, as there may be millions.
@@ -156,13 +159,20 @@ class Session:
             self.report.stages[stage.index].counts.take_back(less)
         for stage, more in zip(segment.stages, counts, strict=False):
             self.report.stages[stage.index].counts.add(more)
+        finished: list[str] = []
+        failures: list[Failure] = []
         for identity, claims in deliveries:
             self.report.tasks_delivered += 1
-            self._ledger.see(identity, claims)
+            finished += self._ledger.see(identity, claims)
         for receipt in receipts:
-            self._ledger.see(receipt.id, receipt.claims, failed=receipt.outcome is Outcome.FAILED)
+            finished += self._ledger.see(receipt.id, receipt.claims, failed=receipt.outcome is Outcome.FAILED)
             if receipt.failure is not None:
-                self._failed(receipt.failure)
+                failures.append(receipt.failure)
+        # What is finished is noted even if a failure in the same breath ends the run.
+        if finished and self._finish is not None:
+            self._finish(finished)
+        for failure in failures:
+            self._failed(failure)
         self.report.sources_completed = self._ledger.completed
         self.report.sources_failed = self._ledger.failed
         self._observers.tell(Advanced(self.report, tuple(queued)))

@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any, Self
 
 from nemo_curator.backends.base import BaseExecutor
+from nemo_curator.engine.checkpoint import Checkpoint
 from nemo_curator.engine.compile import not_a_stage
 from nemo_curator.engine.explain import explain_plan
 from nemo_curator.engine.hooks import Observer
 from nemo_curator.engine.ids import assign_root_task_ids
-from nemo_curator.engine.plan import ExecutionPlan
+from nemo_curator.engine.plan import ExecutionPlan, with_sources
 from nemo_curator.engine.quarantine import Quarantine
 from nemo_curator.engine.replay import replays
 from nemo_curator.engine.report import RunReport
+from nemo_curator.engine.sources import Sources
 from nemo_curator.errors import ConservationError, CuratorError, OptionError, StageFailed
 from nemo_curator.pipeline.describe import describe_pipeline
 from nemo_curator.stages.base import ProcessingStage
@@ -92,14 +94,28 @@ class Pipeline:
         """Return the stages with their resources, inputs and outputs as text. Checks nothing."""
         return describe_pipeline(self.name, self.description, self.stages)
 
-    def explain(self, executor: BaseExecutor | None = None, initial_tasks: Sequence[Task[Any]] | None = None) -> str:
+    def explain(
+        self,
+        executor: BaseExecutor | None = None,
+        initial_tasks: Sequence[Task[Any]] | None = None,
+        *,
+        checkpoint_path: str | None = None,
+    ) -> str:
         """Return what a run would do, as text: what runs together, what does not and why, and with what.
+
+        With a checkpoint also what of it is finished, and what was but must be done again, and why.
 
         Raises:
             PlanError: It cannot run as it is written.
+            CheckpointError: The checkpoint cannot be read.
         """
         executor = executor or _default_executor()
-        return explain_plan(self._plan(executor, initial_tasks[0] if initial_tasks else None), executor.name)
+        plan = self._plan(executor, initial_tasks[0] if initial_tasks else None)
+        text = explain_plan(plan, executor.name)
+        if checkpoint_path is None:
+            return text
+        checkpoint = Checkpoint(checkpoint_path, plan)
+        return f"{text}\n{checkpoint.read().in_words(checkpoint.path)}\n"
 
     def run(
         self,
@@ -108,6 +124,7 @@ class Pipeline:
         checkpoint_path: str | None = None,
         *,
         return_outputs: bool | None = None,
+        shard: tuple[int, int] | None = None,
         observers: Iterable[Observer] = (),
     ) -> list[Task[Any]] | None:
         """Run the pipeline and return the tasks of its last stage, in no particular order.
@@ -116,15 +133,23 @@ class Pipeline:
             executor: Where to run. When not given: this machine's processes, or Xenna if a Ray cluster was named (`RAY_ADDRESS`, or this
                 process is connected to one).
             initial_tasks: Tasks to start from, consumed as there is room; one `EmptyTask` when there are none.
-            checkpoint_path: Where a run notes what is finished. Not available yet in this version: refused.
+            checkpoint_path: A folder, or any fsspec URL, where the run notes which sources are finished. A later run with the same path
+                leaves them out, unless the source, a stage's code or its parameters have changed; so it returns the tasks of the
+                others only. Sources of which a task failed are not finished. One run at a time may use it, or one of every shard.
             return_outputs: Whether to bring the tasks back; as the executor is set when not given. Without, the list is empty.
+            shard: Take only a part of the sources: ``(k, n)`` is part `k`, from 0, of `n`. The parts of all `k` are all sources.
             observers: Are told what happens while it runs.
 
         Raises:
             CuratorError: The run could not start, or ended early. `last_report` says how far it came.
         """
         try:
-            return self._run(executor or _default_executor(), initial_tasks, checkpoint_path, return_outputs, observers)
+            executor = self._checked(executor or _default_executor())
+            first, tasks = _peek(initial_tasks)
+            plan = self._plan(executor, first)
+            changes: dict[str, Any] = {} if return_outputs is None else {"return_outputs": return_outputs}
+            whole = {"initial_tasks": tasks, "observers": observers, **changes}
+            return self._run(executor, plan, checkpoint_path, _checked_shard(shard), whole)
         except ConservationError:
             raise
         except CuratorError as error:
@@ -217,21 +242,18 @@ class Pipeline:
 
     def _run(
         self,
-        executor: object,
-        initial_tasks: Iterable[Task[Any]] | None,
+        executor: BaseExecutor,
+        plan: ExecutionPlan,
         checkpoint_path: str | None,
-        return_outputs: bool | None,
-        observers: Iterable[Observer],
+        shard: tuple[int, int] | None,
+        arguments: dict[str, Any],
     ) -> list[Task[Any]]:
-        if checkpoint_path is not None:
-            message = f"pipeline {self.name!r}: this version cannot resume runs yet; leave checkpoint_path out"
-            raise OptionError(message)
-        executor = self._checked(executor)
-        first, tasks = _peek(initial_tasks)
-        plan = self._plan(executor, first)
-        changes: dict[str, Any] = {} if return_outputs is None else {"return_outputs": return_outputs}
         try:
-            session = executor.run(plan, initial_tasks=tasks, observers=observers, **changes)
+            if checkpoint_path is None:
+                session = executor.run(plan if shard is None else with_sources(plan, Sources(shard=shard)), **arguments)
+            else:
+                with Checkpoint(checkpoint_path, plan, shard=shard) as checkpoint:
+                    session = executor.run(checkpoint.plan, finish=checkpoint.finish, **arguments)
         except BaseException as error:
             self.last_report = getattr(error, "report", None)
             raise
@@ -257,6 +279,17 @@ def _default_executor(**options: Any) -> BaseExecutor:
     ray = sys.modules.get("ray")
     named = bool(os.environ.get("RAY_ADDRESS")) or (ray is not None and ray.is_initialized())
     return make_executor("xenna" if named else "local", **options)
+
+
+def _checked_shard(shard: object) -> tuple[int, int] | None:
+    if shard is None:
+        return None
+    match shard:
+        case (int(index), int(total)) if 0 <= index < total and not isinstance(index, bool):
+            return index, total
+        case _:
+            message = f"shard must be two whole numbers (k, n), k from 0 and below n; got {shard!r}"
+            raise OptionError(message)
 
 
 def _without_our_frames(name: str, error: CuratorError) -> CuratorError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import pickle
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -66,6 +68,14 @@ class Task(ABC, Generic[T]):
     def get_deterministic_id(self) -> str | None:
         """Return an id made from the content, without ``_``; `None` (the default) when there is none."""
         return None
+
+    def content_state(self) -> str:
+        """Return a digest of what the task holds, by which a resumed run sees that a source has changed.
+
+        Called in workers for every source of a run with a checkpoint. By default of the pickled payload; where the payload only names
+        what is to be read, of that. It must not contain what differs between two runs over the same input.
+        """
+        return hashlib.blake2b(pickle.dumps(self.data, protocol=4), digest_size=12).hexdigest()
 
     def _set_task_id(self, parent_id: str, suffix: object) -> None:
         self.task_id = f"{parent_id}_{suffix}" if parent_id else str(suffix)

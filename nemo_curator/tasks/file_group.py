@@ -44,6 +44,12 @@ class FileGroupTask(Task[list[Any]]):
             raise TypeError(message)
         return True
 
+    def content_state(self) -> str:
+        """Return a digest of size and time of change, or the store's own tag, of every file: what is read again when it has changed."""
+        from nemo_curator.utils.file_listing import file_state
+
+        return get_deterministic_hash([f"{path} {file_state(str(path))}" for path in self.data])
+
     def get_deterministic_id(self) -> str | None:
         """Return the hash of the sorted paths."""
         return get_deterministic_hash([str(path) for path in self.data])

@@ -54,11 +54,13 @@ class BackendUnderTest:
         *stages: ProcessingStage[Any, Any],
         tasks: Iterable[Task[Any]] | None = None,
         return_outputs: bool | None = None,
+        checkpoint_path: str | None = None,
+        shard: tuple[int, int] | None = None,
         **options: Any,
     ) -> RunResult:
         """Run stages on a new executor of this backend."""
         pipeline = self.pipeline(*stages)
-        outputs = pipeline.run(self.make(**options), initial_tasks=tasks, return_outputs=return_outputs)
+        outputs = pipeline.run(self.make(**options), tasks, checkpoint_path, return_outputs=return_outputs, shard=shard)
         assert pipeline.last_report is not None
         return RunResult(outputs or [], pipeline.last_report)
 

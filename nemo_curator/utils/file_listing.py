@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FoundFile",
+    "file_state",
     "has_extension",
     "iter_files",
     "local_path",
@@ -119,6 +120,23 @@ def iter_files(
     elif _is_local(fs):
         return _local_files(local_path(path), recurse)
     return _remote_files(fs, path, recurse, lazily)
+
+
+def file_state(path: str) -> str:
+    """Return what tells whether a file has changed: size and time of change, or a store's tag of its content; ``missing`` if it is not there."""
+    try:
+        if not is_remote_url(path):
+            status = os.stat(local_path(path))
+            return f"{status.st_size} {status.st_mtime_ns}"
+        fs, inner = resolve_url(path)
+        info = fs.info(inner)
+    except OSError:
+        # Whoever reads it says so better.
+        return "missing"
+    tags = [
+        str(info[name]) for name in ("ETag", "etag", "md5Hash", "LastModified", "mtime", "created") if info.get(name)
+    ]
+    return " ".join([str(info.get("size")), *tags[:1]])
 
 
 def _is_local(fs: AbstractFileSystem) -> bool:

@@ -95,11 +95,6 @@ def test_explain_says_what_runs_together_and_why_not() -> None:
     assert "added at test_pipeline.py:" in text
 
 
-def test_resume_is_refused_in_words() -> None:
-    with pytest.raises(OptionError, match="cannot resume"):
-        Pipeline("p", stages=[Count(1)]).run(checkpoint_path="x")
-
-
 def test_an_executor_that_is_none_is_refused() -> None:
     with pytest.raises(TypeError, match="must be an executor such as LocalExecutor"):
         Pipeline("p", stages=[Count(1)]).run("local")  # type: ignore[arg-type]

@@ -22,7 +22,7 @@ _TASKS_ON_THE_WAY = 4096
 
 def bare(plan: ExecutionPlan) -> ExecutionPlan:
     """Return a plan without the user's stage objects: an engine's process shall not read them."""
-    stages = [dataclasses.replace(stage, stage=cast("Any", None)) for stage in plan.stages]
+    stages = [dataclasses.replace(stage, stage=cast("Any", None), sources=None) for stage in plan.stages]
     segments = [
         dataclasses.replace(segment, stages=tuple(stages[stage.index] for stage in segment.stages))
         for segment in plan.segments

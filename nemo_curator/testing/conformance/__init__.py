@@ -19,6 +19,7 @@ _PARTS = (
     "plans",
     "records",
     "recovery",
+    "resume",
 )
 
 

@@ -1,0 +1,324 @@
+"""`Checkpoint`: which sources are finished, kept where a later run finds it.
+
+In ``<path>/.nemo_curator_metadata`` every run writes files of its own, a line for every finished source:
+
+* a header in JSON: what the file is, its format, and the fingerprints of the stages that the sources went through;
+* then lines of a check sum and a source's name (its id and its state), so that a torn or altered line counts for nothing.
+
+On the local disk and on NFS lines are appended as sources finish, so that a run that is killed loses nothing of what it had finished; they
+are forced to disk once a second, against a power cut. On object stores nothing can be appended: there a part is written once a second, and
+parts are merged as they become many.
+
+Sources count only for runs whose stages have the same fingerprints. Files of others stay: a change that is taken back finds its work done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import posixpath
+import secrets
+import time
+import zlib
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import IO, Any, Self, cast
+
+from nemo_curator.engine.fingerprint import StageFingerprint, changes, digest_of, fingerprints
+from nemo_curator.engine.lease import BEAT_SECONDS, Lease
+from nemo_curator.engine.plan import ExecutionPlan, with_sources
+from nemo_curator.engine.sources import Sources, mark_of
+from nemo_curator.errors import CheckpointError, PlanError
+from nemo_curator.utils.atomic_io import atomic_output, fsync_directory
+from nemo_curator.utils.client_utils import is_remote_url
+from nemo_curator.utils.file_listing import local_path, resolve_url
+
+__all__ = ["METADATA_DIRNAME", "Checkpoint", "Past"]
+
+_log = logging.getLogger(__name__)
+
+METADATA_DIRNAME = ".nemo_curator_metadata"
+_KIND, _FORMAT = "nemo_curator finished sources", 1
+_PREFIX, _SUFFIX = "finished-", ".log"
+_SYNC_SECONDS = 1.0
+_MERGE_FROM = 16
+
+
+@dataclass(slots=True)
+class Past:
+    """What earlier runs have left.
+
+    Attributes:
+        finished: Marks of the sources that this version of the pipeline has finished.
+        others: Sources that other versions have finished, by what was different in them.
+        warnings: What could not be read, a sentence each.
+    """
+
+    finished: set[bytes] = field(default_factory=set[bytes])
+    others: dict[str, int] = field(default_factory=dict[str, int])
+    warnings: list[str] = field(default_factory=list[str])
+
+    def in_words(self, path: str) -> str:
+        """Return it for people."""
+        lines = [f"checkpoint {path}: {len(self.finished)} sources are finished and will be left out"]
+        lines += [
+            f"  {count} more were finished by another version of the pipeline and will be run again: {why}"
+            for why, count in self.others.items()
+        ]
+        return "\n".join([*lines, *(f"  {warning}" for warning in self.warnings)])
+
+
+class Checkpoint:
+    """The checkpoint of one run. As a context manager it belongs to the run as long as the block lasts.
+
+    Args:
+        path: A folder, or any fsspec URL; made if it is not there.
+        plan: What runs.
+        shard: The shard of all sources that the run takes, from 0, and the number of shards; `None` for all.
+        beat_s: Seconds between two signs of life, see `Lease`.
+
+    Attributes:
+        past: What earlier runs have left, once the block is entered.
+
+    Raises:
+        PlanError: A stage's outputs cannot be attributed to sources.
+    """
+
+    def __init__(
+        self, path: str, plan: ExecutionPlan, *, shard: tuple[int, int] | None = None, beat_s: float = BEAT_SECONDS
+    ) -> None:
+        cannot = [repr(stage.name) for stage in plan.stages if not stage.stage.is_resumable]
+        if cannot:
+            message = (
+                f"pipeline {plan.name!r} cannot be resumed: {', '.join(cannot)} sets is_resumable=False, as its outputs belong to no source; "
+                "leave checkpoint_path out, or run that stage in a pipeline of its own"
+            )
+            raise PlanError(message)
+        self.path = path if is_remote_url(path) else local_path(path)
+        self.past = Past()
+        self._plan, self._shard = plan, shard
+        self._stages = fingerprints(plan)
+        fs, root = resolve_url(self.path)
+        self._fs: Any = fs
+        self._folder = posixpath.join(root, METADATA_DIRNAME)
+        self._lease = Lease(self._fs, self._folder, self.path, shard=shard, beat_s=beat_s)
+        self._writer: _Appended | _Parts | None = None
+
+    @property
+    def plan(self) -> ExecutionPlan:
+        """The plan, whose source stage leaves out what is finished."""
+        sources = Sources(resumes=True, finished=frozenset(self.past.finished), shard=self._shard)
+        return with_sources(self._plan, sources)
+
+    def __enter__(self) -> Self:
+        try:
+            self._fs.makedirs(self._folder, exist_ok=True)
+            self._lease.take()
+            try:
+                self.past = self.read()
+                self._writer = self._new_writer()
+            except BaseException:
+                self._lease.release()
+                raise
+        except OSError as error:
+            message = f"checkpoint {self.path} cannot be used: {error}"
+            raise CheckpointError(message) from error
+        for warning in self.past.warnings:
+            _log.warning("checkpoint %s: %s", self.path, warning)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if self._writer is not None:
+                with self._telling():
+                    self._writer.close()
+        finally:
+            self._lease.release()
+
+    def read(self) -> Past:
+        """Return what earlier runs have left.
+
+        Raises:
+            CheckpointError: A file was written by a newer version of this package.
+        """
+        past = Past()
+        if not self._fs.isdir(self._folder):
+            return past
+        names = [
+            posixpath.basename(str(path).rstrip("/")) for path in self._fs.ls(self._folder, detail=False, refresh=True)
+        ]
+        seen_elsewhere: dict[str, set[bytes]] = {}
+        for name in sorted(name for name in names if name.startswith(_PREFIX) and name.endswith(_SUFFIX)):
+            data = self._fs.cat_file(posixpath.join(self._folder, name))
+            stages, marks = _parse(name, data, past.warnings)
+            if stages is None:
+                continue
+            why = "; ".join(changes(stages, self._stages))
+            if why:
+                seen_elsewhere.setdefault(why, set()).update(marks)
+            else:
+                past.finished |= marks
+        past.others = {why: len(marks) for why, marks in seen_elsewhere.items()}
+        return past
+
+    def finish(self, sources: Iterable[str]) -> None:
+        """Note that sources are finished. Driver side, as they are.
+
+        Raises:
+            CheckpointError: It cannot be noted, so the run should not go on.
+        """
+        assert self._writer is not None
+        new = [source for source in sources if mark_of(source) not in self.past.finished]
+        if not new:
+            return
+        with self._telling():
+            self._writer.write(b"".join(_line(source) for source in new))
+        self.past.finished.update(mark_of(source) for source in new)
+
+    @contextlib.contextmanager
+    def _telling(self) -> Generator[None]:
+        try:
+            yield
+        except OSError as error:
+            message = (
+                f"checkpoint {self.path} cannot be written: {error}. What was finished before is noted there; make room or mend the "
+                "connection, and run again"
+            )
+            raise CheckpointError(message) from error
+
+    def _new_writer(self) -> _Appended | _Parts:
+        header = {
+            "kind": _KIND,
+            "format": _FORMAT,
+            "pipeline": self._plan.name,
+            "stages": [[stage.name, stage.parts] for stage in self._stages],
+        }
+        first = json.dumps(header, sort_keys=True).encode() + b"\n"
+        stem = f"{_PREFIX}{digest_of(header['stages'])[:12]}-{secrets.token_hex(6)}"
+        if is_remote_url(self.path):
+            return _Parts(self._fs, posixpath.join(self._folder, stem), first)
+        return _Appended(os.path.join(self._folder, stem + _SUFFIX), first)
+
+
+class _Appended:
+    """Lines in one local file, made with the first of them."""
+
+    def __init__(self, path: str, header: bytes) -> None:
+        self._path, self._header = path, header
+        self._file: IO[bytes] | None = None
+        self._synced_at = 0.0
+
+    def write(self, lines: bytes) -> None:
+        if self._file is None:
+            # Not buffered: what was written is the kernel's, and outlives this process.
+            self._file = open(self._path, "xb", buffering=0)  # noqa: SIM115 - open as long as the run lasts
+            lines = self._header + lines
+            fsync_directory(os.path.dirname(self._path))
+        view = memoryview(lines)
+        while view:
+            view = view[self._file.write(view) :]
+        if time.monotonic() - self._synced_at > _SYNC_SECONDS:
+            os.fsync(self._file.fileno())
+            self._synced_at = time.monotonic()
+
+    def close(self) -> None:
+        if self._file is not None:
+            os.fsync(self._file.fileno())
+            self._file.close()
+
+
+class _Parts:
+    """Lines in objects of a store, a new one once a second; many are merged into one."""
+
+    def __init__(self, fs: Any, stem: str, header: bytes) -> None:
+        self._fs, self._stem, self._header = fs, stem, header
+        self._waiting: list[bytes] = []
+        self._written_at = time.monotonic()
+        self._parts: list[tuple[str, bytes]] = []
+        self._number = 0
+
+    def write(self, lines: bytes) -> None:
+        self._waiting.append(lines)
+        if time.monotonic() - self._written_at > _SYNC_SECONDS:
+            self._flush()
+
+    def close(self) -> None:
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._put(b"".join(self._waiting))
+            self._waiting = []
+        self._written_at = time.monotonic()
+        if len(self._parts) >= _MERGE_FROM:
+            merged, self._parts = self._parts, []
+            self._put(b"".join(lines for _, lines in merged))
+            for path, _ in merged:
+                self._fs.rm_file(path)
+
+    def _put(self, lines: bytes) -> None:
+        path = f"{self._stem}-{self._number:06}{_SUFFIX}"
+        self._number += 1
+        with atomic_output(path, self._fs) as file:
+            file.write(self._header + lines)
+        self._parts.append((path, lines))
+
+
+def _line(source: str) -> bytes:
+    text = json.dumps(source).encode()
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def _parse(name: str, data: bytes, warnings: list[str]) -> tuple[list[StageFingerprint] | None, set[bytes]]:
+    """Return which stages a file is about, and the marks of its sources; nothing if it says nothing."""
+    first, _, rest = data.partition(b"\n")
+    stages = _header(name, first, warnings)
+    if stages is None:
+        return None, set()
+    marks: set[bytes] = set()
+    lines = rest.split(b"\n")
+    # What follows the last line feed is nothing, or a line that was being written when its run was killed.
+    damaged = 0
+    for line in lines[:-1]:
+        total, _, text = line.partition(b" ")
+        source: object = None
+        if total == b"%08x" % zlib.crc32(text):
+            with contextlib.suppress(ValueError):
+                source = json.loads(text)
+        if isinstance(source, str):
+            marks.add(mark_of(source))
+        else:
+            damaged += 1
+    if damaged:
+        warnings.append(f"{damaged} lines of {name} are damaged and count for nothing; their sources are run again")
+    return stages, marks
+
+
+def _header(name: str, line: bytes, warnings: list[str]) -> list[StageFingerprint] | None:
+    try:
+        header: Any = json.loads(line)
+    except ValueError:
+        header = None
+    if not isinstance(header, dict) or cast("dict[str, Any]", header).get("kind") != _KIND:
+        warnings.append(f"{name} was not written by this package, or is damaged, and counts for nothing")
+        return None
+    fields = cast("dict[str, Any]", header)
+    if type(fields.get("format")) is not int or fields["format"] > _FORMAT:
+        message = (
+            f"{name} in the checkpoint has format {fields.get('format')!r}, and this version of curator-backends reads up to {_FORMAT}; "
+            "install the version that wrote it or a newer one, or choose another checkpoint_path"
+        )
+        raise CheckpointError(message)
+    try:
+        return [
+            StageFingerprint(str(stage), {str(part): str(digest) for part, digest in parts.items()})
+            for stage, parts in fields["stages"]
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        warnings.append(f"the header of {name} is damaged, so it counts for nothing")
+        return None

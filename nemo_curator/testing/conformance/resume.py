@@ -1,0 +1,81 @@
+"""Finished work stays finished: checkpoints and shards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nemo_curator.stages.base import ProcessingStage
+from nemo_curator.testing.backend import BackendUnderTest
+from nemo_curator.testing.conformance.case import Cases
+from nemo_curator.testing.journal import Journal
+from nemo_curator.testing.stages import Add, BatchAdd, Count, GroupSum, Repeat
+from nemo_curator.testing.tasks import Number, numbers
+
+CASES = Cases("resume")
+
+
+class FailsAsLongAs(ProcessingStage[Number, Number]):
+    """Raises for one number as long as a file is there, and notes what it is called with."""
+
+    name = "fails_as_long_as"
+
+    def __init__(self, file: Path, value: int, journal: Journal) -> None:
+        self.file, self.value, self.journal = file, value, journal
+
+    def process(self, task: Number) -> Number:
+        """Return the task."""
+        self.journal.note("got", task.data)
+        if task.data == self.value and self.file.exists():
+            message = "not yet"
+            raise ValueError(message)
+        return task
+
+
+@CASES
+def what_is_finished_is_left_out(backend: BackendUnderTest) -> None:
+    flag, journal = backend.folder / "flag", backend.journal()
+    stages = [Add(0), FailsAsLongAs(flag, 3, journal), BatchAdd(1, 2), Repeat(4)]
+    whole = backend.run(*stages, tasks=numbers(8))
+    flag.touch()
+    again: dict[str, Any] = {"checkpoint_path": str(backend.folder / "checkpoint"), "on_error": "quarantine"}
+    first = backend.run(*stages, tasks=numbers(8), **again)
+    assert (first.report.sources_completed, first.report.sources_failed, first.report.sources_left_out) == (7, 1, 0)
+    flag.unlink()
+    before = journal.count("got")
+    second = backend.run(*stages, tasks=numbers(8), **again)
+    assert second.report.sources_left_out == 7
+    assert journal.count("got") == before + 1
+    assert sorted([*first.ids, *second.ids]) == whole.ids
+    third = backend.run(*stages, tasks=numbers(8), **again)
+    assert (third.outputs, third.report.sources_left_out) == ([], 8)
+
+
+@CASES
+def what_has_changed_is_done_again(backend: BackendUnderTest) -> None:
+    path = str(backend.folder / "checkpoint")
+    backend.run(Add(0), Add(1), tasks=numbers(5), checkpoint_path=path)
+    more = backend.run(Add(0), Add(1), tasks=numbers([*range(5), 7, 8]), checkpoint_path=path)
+    assert more.values == [8, 9]
+    other = backend.run(Add(0), Add(2), tasks=numbers(5), checkpoint_path=path)
+    assert other.values == [2, 3, 4, 5, 6]
+
+
+@CASES
+def a_group_finishes_all_its_sources(backend: BackendUnderTest) -> None:
+    path = str(backend.folder / "checkpoint")
+    stages = [Count(7), GroupSum(3), Add(1)]
+    first = backend.run(*stages, checkpoint_path=path)
+    assert first.report.sources_completed == 7
+    assert backend.run(*stages, checkpoint_path=path).report.sources_left_out == 7
+
+
+@CASES
+def shards_are_the_whole(backend: BackendUnderTest) -> None:
+    path = str(backend.folder / "checkpoint")
+    stages = [Count(12), Repeat(4)]
+    whole = backend.run(*stages)
+    parts = [backend.run(*stages, checkpoint_path=path, shard=(index, 2)) for index in range(2)]
+    assert sorted(identity for part in parts for identity in part.ids) == whole.ids
+    assert sum(part.report.sources_left_out for part in parts) == 12
+    assert backend.run(*stages, checkpoint_path=path).outputs == []
