@@ -52,11 +52,13 @@ class Past:
     """What earlier runs have left.
 
     Attributes:
+        begun: There was a run.
         finished: Marks of the sources that this version of the pipeline has finished.
         others: Sources that other versions have finished, by what was different in them.
         warnings: What could not be read, a sentence each.
     """
 
+    begun: bool = False
     finished: set[bytes] = field(default_factory=set[bytes])
     others: dict[str, int] = field(default_factory=dict[str, int])
     warnings: list[str] = field(default_factory=list[str])
@@ -110,15 +112,19 @@ class Checkpoint:
     @property
     def plan(self) -> ExecutionPlan:
         """The plan, whose source stage leaves out what is finished."""
-        sources = Sources(resumes=True, finished=frozenset(self.past.finished), shard=self._shard)
+        finished = frozenset(self.past.finished)
+        sources = Sources(resumes=True, begun=self.past.begun, finished=finished, shard=self._shard)
         return with_sources(self._plan, sources)
 
     def __enter__(self) -> Self:
         try:
+            begun: bool = self._fs.isdir(self._folder)
             self._fs.makedirs(self._folder, exist_ok=True)
+            # Whoever comes later knows by it that there was a run, also one that has finished nothing.
             self._lease.take()
             try:
                 self.past = self.read()
+                self.past.begun = begun
                 self._writer = self._new_writer()
             except BaseException:
                 self._lease.release()

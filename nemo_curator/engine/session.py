@@ -92,9 +92,10 @@ class Session:
         """
         for segment in self.plan.segments:
             self.shipped(segment)
+        resumes = any(planned.sources is not None and planned.sources.begun for planned in self.plan.stages)
         for planned in self.plan.stages:
             try:
-                planned.stage.check_before_run()
+                planned.stage.check_before_resume() if resumes else planned.stage.check_before_run()
             except CuratorError as error:
                 error.add_note(f"This is stage {planned.name!r} (added at {planned.declared_at}); nothing has run yet.")
                 raise

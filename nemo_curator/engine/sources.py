@@ -29,11 +29,13 @@ class Sources:
 
     Attributes:
         resumes: Somebody notes which sources are finished, so a source's name must say in which state it was.
+        begun: A run with the same checkpoint was there before.
         finished: Marks of the sources that were finished before.
         shard: The shard of all sources that this run takes, from 0, and the number of shards; `None` for all sources.
     """
 
     resumes: bool = False
+    begun: bool = False
     finished: frozenset[bytes] = frozenset()
     shard: tuple[int, int] | None = None
 

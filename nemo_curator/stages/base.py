@@ -157,6 +157,13 @@ class ProcessingStage(StageNotes, ABC, Generic[X, Y], metaclass=StageMeta):
         Must be quick (under a second) and change nothing. Raise a `CuratorError` whose message says what to do.
         """
 
+    def check_before_resume(self) -> None:
+        """Look at inputs and outputs before a run that goes on where another one, with the same checkpoint, was ended.
+
+        By default `check_before_run`. A stage that refuses to begin where output is already must not refuse to go on.
+        """
+        self.check_before_run()
+
     def inputs(self) -> StageInputSpecs:
         """Return the task attributes and data columns that the stage needs; a dictionary where it depends on the type."""
         return [], []

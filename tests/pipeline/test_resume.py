@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from nemo_curator.backends.local import LocalExecutor
-from nemo_curator.errors import CheckpointError, OptionError, PlanError
+from nemo_curator.errors import CheckpointError, OptionError, OutputError, PlanError
 from nemo_curator.pipeline import Pipeline
 from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.stages.text.io.reader import JsonlReader
@@ -195,6 +195,18 @@ def test_a_run_that_fails_keeps_what_it_had_finished(tmp_path: Path) -> None:
     (tmp_path / "mended").touch()
     outputs = pipeline.run(LocalExecutor(mode="inline"), checkpoint_path=str(tmp_path / "c"))
     assert [task.data for task in outputs or []] == [5]
+
+
+def test_a_writer_that_wants_an_empty_folder_goes_on(tmp_path: Path) -> None:
+    inputs, outputs = _inputs(tmp_path / "in"), tmp_path / "out"
+    stages: list[Any] = [JsonlReader(str(inputs), files_per_partition=1), JsonlWriter(str(outputs), mode="error")]
+    pipeline = Pipeline("p", stages=stages)
+    assert _run(pipeline, tmp_path / "c") == 0
+    (inputs / "new.jsonl").write_text('{"text": "new"}\n')
+    assert _run(pipeline, tmp_path / "c") == FILES
+    assert len(_contents(outputs)) == FILES + 1
+    with pytest.raises(OutputError, match="already has 41 files"):
+        _run(pipeline, tmp_path / "another")
 
 
 def test_two_runs_at_once_do_not_share_a_checkpoint(tmp_path: Path) -> None:

@@ -112,10 +112,7 @@ class BaseWriter(ProcessingStage[DocumentBatch, FileGroupTask]):
 
         `MissingExtra` comes first, if the packages that write text are not installed.
         """
-        for package in ("pandas", "pyarrow"):
-            require(package, extra="text", purpose=f"stage {self.name!r}")
-        fs, folder = self._location()
-        there = self._files_there() if fs is None else _names_in(fs, folder)
+        there = self._checked_location()
         if self.mode == "error" and there:
             message = (
                 f"stage {self.name!r}: {self._folder} already has {len(there)} files, {there[0]} among them. "
@@ -123,12 +120,19 @@ class BaseWriter(ProcessingStage[DocumentBatch, FileGroupTask]):
             )
             raise OutputError(message)
         if self.mode == "overwrite" and there:
-            _log.warning(
-                "stage %r: %s already has %d files; those that are not written again stay",
-                self.name,
-                folder,
-                len(there),
-            )
+            message = "stage %r: %s already has %d files; those that are not written again stay"
+            _log.warning(message, self.name, self._folder, len(there))
+
+    def check_before_resume(self) -> None:
+        """Raise `OutputError` if the folder cannot be written. What is in it is the earlier run's, which goes on."""
+        self._checked_location()
+
+    def _checked_location(self) -> list[str]:
+        """Return the names in the folder, if it is there and can be written to."""
+        for package in ("pandas", "pyarrow"):
+            require(package, extra="text", purpose=f"stage {self.name!r}")
+        fs, folder = self._location()
+        return self._files_there() if fs is None else _names_in(fs, folder)
 
     def _files_there(self) -> list[str]:
         existing = self._folder
