@@ -19,11 +19,7 @@ class _Open:
 
 
 class Ledger:
-    """Adds up claims by source. What is delivered again counts once.
-
-    Args:
-        redelivers: The engine may deliver the same thing twice, also after its source was finished. Then the ids of finished
-            sources are kept; otherwise memory is that of sources under way.
+    """Adds up claims by source. What is delivered again while its source is under way counts once; memory is that of sources under way.
 
     Attributes:
         completed: Sources that came to their end without a failure.
@@ -31,9 +27,8 @@ class Ledger:
         conflicts: Ids that came twice with different claims or outcomes. There must be none.
     """
 
-    def __init__(self, *, redelivers: bool = False) -> None:
+    def __init__(self) -> None:
         self._open: dict[str, _Open] = {}
-        self._done: set[str] | None = set() if redelivers else None
         self.completed = 0
         self.failed = 0
         self.conflicts: list[str] = []
@@ -42,8 +37,6 @@ class Ledger:
         """Note that a task left the pipeline; return the sources that are finished with it, none of whose tasks failed."""
         finished: list[str] = []
         for source, share in claims:
-            if self._done is not None and source in self._done:
-                continue
             # Nearly all sources of nearly all pipelines have one descendant: it never enters the table.
             if is_whole(share) and source not in self._open:
                 self._close(source, failed=failed, finished=finished)
@@ -64,8 +57,6 @@ class Ledger:
         return finished
 
     def _close(self, source: str, *, failed: bool, finished: list[str]) -> None:
-        if self._done is not None:
-            self._done.add(source)
         if failed:
             self.failed += 1
         else:

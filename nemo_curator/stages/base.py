@@ -158,10 +158,7 @@ class ProcessingStage(StageNotes, ABC, Generic[X, Y], metaclass=StageMeta):
         """
 
     def check_before_resume(self) -> None:
-        """Look at inputs and outputs before a run that goes on where another one, with the same checkpoint, was ended.
-
-        By default `check_before_run`. A stage that refuses to begin where output is already must not refuse to go on.
-        """
+        """Do the same before a run that goes on where another one, with the same checkpoint, was ended: its output is there."""
         self.check_before_run()
 
     def inputs(self) -> StageInputSpecs:

@@ -13,6 +13,7 @@ from nemo_curator.backends.cluster.nodes import Node
 from nemo_curator.backends.cluster.ray_specs import RayStageOptions, ray_stage_options
 from nemo_curator.backends.cluster.relay import collects
 from nemo_curator.backends.cluster.shares import COLLECTOR_CPUS, Demand, Share, divide
+from nemo_curator.backends.ray_data.diagnostics import install_ray_data_diagnostics
 from nemo_curator.backends.ray_data.options import RayDataOptions
 from nemo_curator.engine.plan import ExecutionPlan, Segment
 from nemo_curator.engine.session import Session
@@ -159,6 +160,7 @@ class RayDataExecutor(ForeignExecutor):
         return segment.worker_limit(1) is not None or any(self._keeps[stage.index] for stage in segment.stages)
 
     def _run(self, session: Session) -> Iterator[None]:
+        install_ray_data_diagnostics()
         # The tickets' plan has no stage objects; who has something to keep is known here.
         self._keeps = {
             stage.index: type(stage.stage).setup is not ProcessingStage.setup or bool(stage.shape.gpus)
