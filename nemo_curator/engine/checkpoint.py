@@ -35,12 +35,12 @@ from nemo_curator.errors import CheckpointError, PlanError
 from nemo_curator.utils.atomic_io import atomic_output, fsync_directory
 from nemo_curator.utils.client_utils import is_remote_url
 from nemo_curator.utils.file_listing import local_path, resolve_url
+from nemo_curator.utils.retry_manifest import METADATA_DIRNAME
 
 __all__ = ["METADATA_DIRNAME", "Checkpoint", "Past"]
 
 _log = logging.getLogger(__name__)
 
-METADATA_DIRNAME = ".nemo_curator_metadata"
 _KIND, _FORMAT = "nemo_curator finished sources", 1
 _PREFIX, _SUFFIX = "finished-", ".log"
 _SYNC_SECONDS = 1.0

@@ -204,8 +204,9 @@ def _context(ray: Any) -> Iterator[None]:
         "target_max_block_size": 1,
         "op_resource_reservation_enabled": False,
         "downstream_capacity_backpressure_ratio": None,
-        # By default a generator makes two blocks and then waits until the driver has seen one.
-        "_max_num_blocks_in_streaming_gen_buffer": 64,
+        # By default a generator makes two blocks and then waits until the driver has seen one, which takes it a tenth of a second. What is
+        # made ahead is held: many more and a source is never held back.
+        "_max_num_blocks_in_streaming_gen_buffer": 16,
         # Ray Data would read the memory map of the worker in every task, which takes longer than a parcel of small tasks.
         "memory_usage_poll_interval_s": None,
         "enable_progress_bars": False,
