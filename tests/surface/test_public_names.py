@@ -9,8 +9,30 @@ import pytest
 NAMES = {
     "nemo_curator": ["__version__"],
     "nemo_curator.backends.base": ["BaseExecutor", "BaseStageAdapter", "NodeInfo", "WorkerMetadata"],
+    "nemo_curator.backends.failed_task_markers": [
+        "FAILED_TASKS_DIR_ENV_VAR",
+        "FAILED_TASK_MANIFEST_FILENAME",
+        "configure_failed_task_manifest_dir",
+        "configure_slurm_array_failed_task_manifest_dir",
+        "failed_task_manifest_exists",
+        "record_failed_tasks",
+    ],
     "nemo_curator.backends.local": ["LocalExecutor"],
     "nemo_curator.backends.registry": ["available_backends", "get_executor_class", "make_executor"],
+    "nemo_curator.backends.slurm_array": [
+        "SlurmArrayConfig",
+        "SlurmArrayRetryPlan",
+        "SlurmArrayRetrySubmission",
+        "build_slurm_array_completion_manifest",
+        "build_slurm_array_retry_submissions",
+        "configure_slurm_array_source_filtering",
+        "filter_slurm_array_source_tasks",
+        "find_slurm_array_retries",
+        "format_slurm_array_indices",
+        "is_slurm_array_driver_process",
+        "resolve_slurm_array_config",
+        "slurm_array_shard_for_task",
+    ],
     "nemo_curator.pipeline": ["Pipeline", "WorkflowBase", "WorkflowRunResult", "assign_root_task_ids"],
     "nemo_curator.pipeline.pipeline": ["Pipeline", "assign_root_task_ids"],
     "nemo_curator.pipeline.workflow": ["WorkflowBase", "WorkflowRunResult"],
@@ -50,6 +72,12 @@ NAMES = {
     "nemo_curator.tasks.video": ["Clip", "ClipStats", "Video", "VideoMetadata", "VideoTask"],
     "nemo_curator.utils.hash_utils": ["get_deterministic_hash"],
     "nemo_curator.utils.performance_utils": ["StagePerfStats", "StageTimer"],
+    "nemo_curator.utils.retry_manifest": [
+        "METADATA_DIRNAME",
+        "CompletionManifest",
+        "CompletionManifestRecord",
+        "read_completion_manifests",
+    ],
 }
 
 
