@@ -153,11 +153,11 @@ class Checkpoint:
             CheckpointError: A file was written by a newer version of this package.
         """
         past = Past()
+        # fsspec remembers listings for as long as a process lives.
+        self._fs.invalidate_cache()
         if not self._fs.isdir(self._folder):
             return past
-        names = [
-            posixpath.basename(str(path).rstrip("/")) for path in self._fs.ls(self._folder, detail=False, refresh=True)
-        ]
+        names = [posixpath.basename(str(path).rstrip("/")) for path in self._fs.ls(self._folder, detail=False)]
         seen_elsewhere: dict[str, set[bytes]] = {}
         for name in sorted(name for name in names if name.startswith(_PREFIX) and name.endswith(_SUFFIX)):
             data = self._fs.cat_file(posixpath.join(self._folder, name))

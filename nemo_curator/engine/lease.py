@@ -99,7 +99,7 @@ class Lease:
 
     def _is_settled(self, file: str) -> bool:
         """Say whether a run that came at the same time stays: it gives way to this one within a moment."""
-        return self._wait(lambda: not self._fs.exists(self._path(file)), self._beat_s)
+        return self._wait(lambda: self._read(file) is None, self._beat_s)
 
     def _still_beats(self, file: str, beat: object) -> bool:
         """Watch a file of another machine until it changes, or should have."""
@@ -122,9 +122,8 @@ class Lease:
         return False
 
     def _others(self) -> list[tuple[str, dict[str, Any]]]:
-        names = [
-            posixpath.basename(str(path).rstrip("/")) for path in self._fs.ls(self._folder, detail=False, refresh=True)
-        ]
+        self._fs.invalidate_cache()
+        names = [posixpath.basename(str(path).rstrip("/")) for path in self._fs.ls(self._folder, detail=False)]
         files = sorted(
             name for name in names if name.startswith(_PREFIX) and name.endswith(_SUFFIX) and name != self._file
         )

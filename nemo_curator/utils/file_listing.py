@@ -129,6 +129,7 @@ def file_state(path: str) -> str:
             status = os.stat(local_path(path))
             return f"{status.st_size} {status.st_mtime_ns}"
         fs, inner = resolve_url(path)
+        fs.invalidate_cache(fs._parent(inner))
         info = fs.info(inner)
     except OSError:
         # Whoever reads it says so better.

@@ -1,0 +1,140 @@
+"""Checkpoints, inputs and outputs in an object store: a real S3 server on loopback."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from nemo_curator.backends.local import LocalExecutor
+from nemo_curator.engine.checkpoint import Checkpoint
+from nemo_curator.engine.compile import compile_plan
+from nemo_curator.errors import CheckpointError
+from nemo_curator.pipeline import Pipeline
+from nemo_curator.stages.base import ProcessingStage
+from nemo_curator.stages.text.io.reader import JsonlReader
+from nemo_curator.stages.text.io.writer import JsonlWriter
+from nemo_curator.tasks import DocumentBatch
+from nemo_curator.testing.stages import Add, Count
+
+pytest.importorskip("moto")
+pytest.importorskip("s3fs")
+pytestmark = pytest.mark.slow
+
+SERVER = """
+import sys
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server.start()
+print(*server.get_host_and_port(), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    host, port = process.stdout.readline().split()
+    yield f"http://{host}:{port}"
+    process.kill()
+    process.communicate()
+
+
+@pytest.fixture
+def bucket(server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of an empty bucket; workers find the server by the environment."""
+    import s3fs
+
+    for name, value in {
+        "AWS_ENDPOINT_URL": server,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    name = request.node.name.replace("_", "-").lower()[:60].rstrip("-")
+    s3fs.S3FileSystem().mkdir(name)
+    yield f"s3://{name}"
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+class Breaks(ProcessingStage[DocumentBatch, DocumentBatch]):
+    """Raises for some batches, as long as an object is there."""
+
+    name = "breaks"
+
+    def __init__(self, flag: str) -> None:
+        self.flag = flag
+
+    def process(self, task: DocumentBatch) -> DocumentBatch:
+        import s3fs
+
+        rows = task.to_pandas()
+        if "text 3" in rows["text"].tolist() and s3fs.S3FileSystem(use_listings_cache=False).exists(self.flag):
+            message = "not yet"
+            raise ValueError(message)
+        return task
+
+
+def _objects(fs: Any, folder: str) -> dict[str, bytes]:
+    fs.invalidate_cache()
+    return {name.rsplit("/", 1)[1]: fs.cat_file(name) for name in fs.ls(folder, detail=False) if "/." not in name}
+
+
+def test_a_pipeline_in_a_store_goes_on(bucket: str) -> None:
+    import s3fs
+
+    fs = s3fs.S3FileSystem()
+    for number in range(6):
+        fs.pipe_file(f"{bucket}/in/{number}.jsonl", json.dumps({"text": f"text {number}"}).encode() + b"\n")
+    fs.pipe_file(f"{bucket}/flag", b"")
+
+    def run(output: str, checkpoint: str | None = f"{bucket}/checkpoint", mode: Any = "inline") -> Any:
+        stages: list[Any] = [
+            JsonlReader(f"{bucket}/in", files_per_partition=1),
+            Breaks(f"{bucket}/flag"),
+            JsonlWriter(f"{bucket}/{output}", mode="error"),
+        ]
+        pipeline = Pipeline("store", stages=stages)
+        executor = LocalExecutor(mode=mode, num_workers=2, cpus=2, on_error="quarantine")
+        pipeline.run(executor, checkpoint_path=checkpoint)
+        report = pipeline.last_report
+        assert report is not None
+        return report.sources_completed, report.sources_failed, report.sources_left_out
+
+    assert run("out", mode="processes") == (5, 1, 0)
+    fs.rm_file(f"{bucket}/flag")
+    assert run("out") == (1, 0, 5)
+    assert run("out") == (0, 0, 6)
+    fs.pipe_file(f"{bucket}/in/2.jsonl", json.dumps({"text": "text X"}).encode() + b"\n")
+    assert run("out") == (1, 0, 5)
+    assert run("whole", None) == (6, 0, 0)
+    assert _objects(fs, f"{bucket}/out") == _objects(fs, f"{bucket}/whole")
+
+
+def test_a_checkpoint_in_a_store(bucket: str) -> None:
+    path, plan = f"{bucket}/deep/checkpoint", compile_plan([Count(3), Add(1)], name="p")
+    assert "0 sources are finished" in Checkpoint(path, plan).read().in_words(path)
+    with Checkpoint(path, plan) as checkpoint:
+        checkpoint.finish(["0_1@a", "0_2@b"])
+        with pytest.raises(CheckpointError, match="in use by another run"):
+            Checkpoint(path, plan).__enter__()
+    with Checkpoint(path, plan) as checkpoint:
+        assert len(checkpoint.past.finished) == 2
+        checkpoint.finish(["0_2@b", "0_3@c"])
+    assert len(Checkpoint(path, plan).read().finished) == 3
+    assert Checkpoint(path, compile_plan([Count(3), Add(2)], name="p")).read().others == {
+        "stage 'add' changed: amount": 3
+    }
