@@ -22,6 +22,7 @@ from nemo_curator.engine.replay import replays
 from nemo_curator.engine.report import RunReport
 from nemo_curator.engine.sources import Sources
 from nemo_curator.errors import ConservationError, CuratorError, OptionError, StageFailed
+from nemo_curator.pipeline.array_job import ArrayJob
 from nemo_curator.pipeline.describe import describe_pipeline
 from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.tasks import Task
@@ -137,7 +138,8 @@ class Pipeline:
                 leaves them out, unless the source, a stage's code or its parameters have changed; so it returns the tasks of the
                 others only. Sources of which a task failed are not finished. One run at a time may use it, or one of every shard.
             return_outputs: Whether to bring the tasks back; as the executor is set when not given. Without, the list is empty.
-            shard: Take only a part of the sources: ``(k, n)`` is part `k`, from 0, of `n`. The parts of all `k` are all sources.
+            shard: Take only a part of the sources: ``(k, n)`` is part `k`, from 0, of `n`. The parts of all `k` are all sources. In a Slurm
+                array it is the task's part when not given, see `backends.slurm_array`.
             observers: Are told what happens while it runs.
 
         Raises:
@@ -149,7 +151,12 @@ class Pipeline:
             plan = self._plan(executor, first)
             changes: dict[str, Any] = {} if return_outputs is None else {"return_outputs": return_outputs}
             whole = {"initial_tasks": tasks, "observers": observers, **changes}
-            return self._run(executor, plan, checkpoint_path, _checked_shard(shard), whole)
+            job = ArrayJob.begin(checkpoint_path) if shard is None else None
+            part = _checked_shard(shard) if job is None else job.config.shard
+            outputs = self._run(executor, plan, checkpoint_path, part, whole)
+            if job is not None and self.last_report is not None:
+                job.end(self.last_report)
+            return outputs
         except ConservationError:
             raise
         except CuratorError as error:

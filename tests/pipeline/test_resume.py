@@ -10,6 +10,7 @@ import pytest
 from killed_runs import FILES, contents, kill_until_done, make_inputs, make_pipeline
 
 from nemo_curator.backends.local import LocalExecutor
+from nemo_curator.backends.slurm_array import find_slurm_array_retries
 from nemo_curator.errors import CheckpointError, OptionError, OutputError, PlanError
 from nemo_curator.pipeline import Pipeline
 from nemo_curator.stages.base import ProcessingStage
@@ -138,6 +139,39 @@ def test_shards_without_a_checkpoint() -> None:
     parts = [pipeline.run(LocalExecutor(mode="inline"), shard=(k, 3)) or [] for k in range(3)]
     assert sorted(task.data for part in parts for task in part) == list(range(1, 21))
     assert all(0 < len(part) < 20 for part in parts)
+
+
+def test_a_slurm_array_is_its_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Fails(Add):
+        def process(self, task: Number) -> Number:
+            if task.data == 4 and (tmp_path / "flag").exists():
+                message = "not yet"
+                raise ValueError(message)
+            return task
+
+    pipeline = Pipeline("p", stages=[Count(9), Fails(0)])
+    checkpoint = str(tmp_path / "c")
+
+    def run(task: int) -> list[int]:
+        monkeypatch.setenv("SLURM_ARRAY_TASK_ID", str(task))
+        monkeypatch.setenv("SLURM_ARRAY_TASK_COUNT", "3")
+        monkeypatch.setenv("SLURM_ARRAY_TASK_MIN", "1")
+        executor = LocalExecutor(mode="inline", on_error="quarantine")
+        outputs = pipeline.run(executor, checkpoint_path=checkpoint)
+        assert "NEMO_CURATOR_FAILED_TASKS_DIR" not in os.environ
+        return [output.data for output in outputs or []]
+
+    def missing() -> tuple[int, ...]:
+        plan = find_slurm_array_retries(checkpoint)
+        return () if plan is None else tuple(plan.shard_indices)
+
+    (tmp_path / "flag").touch()
+    done = [run(task) for task in (1, 2, 3)]
+    assert sorted(value for part in done for value in part) == [0, 1, 2, 3, 5, 6, 7, 8]
+    (shard,) = missing()
+    (tmp_path / "flag").unlink()
+    assert run(shard) == [4]
+    assert missing() == ()
 
 
 def test_a_missing_file_is_another_state(tmp_path: Path) -> None:
