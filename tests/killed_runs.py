@@ -128,8 +128,9 @@ def kill_until_done(folder: Path, seed: int, kills: int, backend: str, **options
         finished, noted = runs.finished(), runs.noted()
         whom = runs.chance.choice(["driver", "worker", "both"])
         runs.run(whom)
-        # What was finished is not done again; what a worker had in hand when it was killed is, in the same run.
-        assert runs.noted() - noted <= FILES - finished + (0 if whom == "driver" else 16), (seed, whom)
+        # What was finished is not done again; what a worker had in hand when it was killed is, in the same run. A worker that was being
+        # started when its driver was killed may have noted something too.
+        assert runs.noted() - noted <= FILES - finished + (2 if whom == "driver" else 16), (seed, whom)
     runs.to_the_end()
     whole = folder / "whole"
     make_pipeline(runs.inputs, whole, Journal(folder / "other")).run(make_executor("local", mode="inline"))

@@ -29,9 +29,9 @@ sys.stdin.read()
 """
 
 
-def _lease(folder: Path, shard: tuple[int, int] | None = None) -> Lease:
+def _lease(folder: Path, shard: tuple[int, int] | None = None, beat_s: float = BEAT) -> Lease:
     fs, inner = resolve_url(str(folder))
-    return Lease(fs, inner, str(folder), shard=shard, beat_s=BEAT)
+    return Lease(fs, inner, str(folder), shard=shard, beat_s=beat_s)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -102,7 +102,7 @@ def test_a_run_on_another_machine_that_goes_on_keeps_it(tmp_path: Path) -> None:
     thread.start()
     try:
         with pytest.raises(CheckpointError, match="process 1 on elsewhere"):
-            _lease(tmp_path).take()
+            _lease(tmp_path, beat_s=5.0).take()
     finally:
         over.set()
         thread.join()
