@@ -203,7 +203,8 @@ def _context(ray: Any) -> Iterator[None]:
     wanted = {
         "target_max_block_size": 1,
         "op_resource_reservation_enabled": False,
-        "downstream_capacity_backpressure_ratio": None,
+        # What an operator has made may be this many times what the next one has in hand; by default twice, which leaves workers idle.
+        "downstream_capacity_backpressure_ratio": 8.0,
         # By default a generator makes two blocks and then waits until the driver has seen one, which takes it a tenth of a second. What is
         # made ahead is held: many more and a source is never held back.
         "_max_num_blocks_in_streaming_gen_buffer": 16,
