@@ -88,11 +88,14 @@ class RayDataExecutor(ForeignExecutor):
     def _dataset(
         self, ray: Any, tickets: list[Ticket], shares: list[Share], labels: dict[str, Any], most: list[int]
     ) -> Any:
+        import pyarrow as pa
+
         from nemo_curator.backends.ray_data.operators import Collecting, feed
 
         with _context(ray):
             steward = tickets[0].steward
-            dataset = ray.data.range(1, override_num_blocks=1)
+            # A block that is there already: reading one would start a worker for it.
+            dataset = ray.data.from_arrow(pa.table({"start": [0]}))
             options: dict[str, Any] = {"batch_size": None, "batch_format": "pyarrow", "zero_copy_batch": True}
             pool = ray.data.ActorPoolStrategy
             dataset = dataset.map_batches(feed, fn_args=(steward,), num_cpus=COLLECTOR_CPUS, **options, **labels)
