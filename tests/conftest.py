@@ -114,6 +114,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "[xenna-" in item.name and ("-records-" in item.name or "-recovery-" in item.name):
             item.add_marker(pytest.mark.soak)
+        if "[xenna-batch-resume-" in item.name:
+            item.add_marker(pytest.mark.soak)
 
 
 ON_RAY = [name for name in BACKENDS if not name.startswith("local")]
