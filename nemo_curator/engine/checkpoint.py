@@ -34,7 +34,7 @@ from nemo_curator.engine.sources import Sources, mark_of
 from nemo_curator.errors import CheckpointError, PlanError
 from nemo_curator.utils.atomic_io import atomic_output, fsync_directory
 from nemo_curator.utils.client_utils import is_remote_url
-from nemo_curator.utils.file_listing import local_path, resolve_url
+from nemo_curator.utils.file_listing import local_path, names_in, resolve_url
 from nemo_curator.utils.retry_manifest import METADATA_DIRNAME
 
 __all__ = ["METADATA_DIRNAME", "Checkpoint", "Past"]
@@ -157,7 +157,7 @@ class Checkpoint:
         self._fs.invalidate_cache()
         if not self._fs.isdir(self._folder):
             return past
-        names = [posixpath.basename(str(path).rstrip("/")) for path in self._fs.ls(self._folder, detail=False)]
+        names = names_in(self._fs, self._folder)
         seen_elsewhere: dict[str, set[bytes]] = {}
         for name in sorted(name for name in names if name.startswith(_PREFIX) and name.endswith(_SUFFIX)):
             data = self._fs.cat_file(posixpath.join(self._folder, name))
@@ -179,12 +179,12 @@ class Checkpoint:
             CheckpointError: It cannot be noted, so the run should not go on.
         """
         assert self._writer is not None
-        new = [source for source in sources if mark_of(source) not in self.past.finished]
+        new = {mark: source for source in sources if (mark := mark_of(source)) not in self.past.finished}
         if not new:
             return
         with self._telling():
-            self._writer.write(b"".join(_line(source) for source in new))
-        self.past.finished.update(mark_of(source) for source in new)
+            self._writer.write(b"".join(_line(source) for source in new.values()))
+        self.past.finished.update(new)
 
     @contextlib.contextmanager
     def _telling(self) -> Generator[None]:

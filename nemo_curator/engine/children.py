@@ -82,11 +82,9 @@ def only_child_of(
     identity = f"{parent.id}_{0 if content is None else content}"
     claims = parent.claims
     if sources is not None:
-        name = sources.name(identity, child)
-        if sources.leaves_out(identity, name):
-            tally.counts.sources_left_out += 1
+        claims = _source_claims(sources, identity, child, tally)
+        if not claims:
             return None
-        claims = ((name, ONE),)
     if child is task and child.task_id == parent.id:
         child.task_id = identity
         child._stage_perf.append(stats)
@@ -112,11 +110,9 @@ def child_of(family: Family, live: Live, stats: StagePerfStats, tally: Tally, *,
     identity = child_id(family.id, family.slots.name(child, slot))
     claims: Claims = family.split.rest() if last else family.split.take()
     if family.sources is not None:
-        name = family.sources.name(identity, child)
-        if family.sources.leaves_out(identity, name):
-            tally.counts.sources_left_out += 1
+        claims = _source_claims(family.sources, identity, child, tally)
+        if not claims:
             return None
-        claims = ((name, ONE),)
     if isinstance(child, FailedTask):
         tally.counts.children_failed += 1
         parent = None if family.parent is None else Envelope(family.id, family.parent)
@@ -135,3 +131,12 @@ def child_of(family: Family, live: Live, stats: StagePerfStats, tally: Tally, *,
 def count_items(envelopes: Iterable[Envelope]) -> int:
     """Return the items in some tasks. Raises what a task type's `num_items` raises."""
     return sum([envelope.task.num_items for envelope in envelopes])
+
+
+def _source_claims(sources: Sources, identity: str, task: Task[Any], tally: Tally) -> Claims:
+    """Return the claims of a task that is a source: all of itself; none, and it is counted, if the run leaves it out."""
+    name = sources.name(identity, task)
+    if sources.leaves_out(identity, name):
+        tally.counts.sources_left_out += 1
+        return ()
+    return ((name, ONE),)

@@ -21,6 +21,7 @@ from typing import Any, cast
 from nemo_curator.engine.machine import read_text
 from nemo_curator.errors import CheckpointError
 from nemo_curator.utils.atomic_io import atomic_output
+from nemo_curator.utils.file_listing import names_in
 
 __all__ = ["BEAT_SECONDS", "Lease"]
 
@@ -123,7 +124,7 @@ class Lease:
 
     def _others(self) -> list[tuple[str, dict[str, Any]]]:
         self._fs.invalidate_cache()
-        names = [posixpath.basename(str(path).rstrip("/")) for path in self._fs.ls(self._folder, detail=False)]
+        names = names_in(self._fs, self._folder)
         files = sorted(
             name for name in names if name.startswith(_PREFIX) and name.endswith(_SUFFIX) and name != self._file
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import posixpath
 import re
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from nemo_curator.engine.ids import path_order
 from nemo_curator.errors import DataError, OutputError
 from nemo_curator.tasks import Task
 from nemo_curator.utils.atomic_io import atomic_output
+from nemo_curator.utils.file_listing import names_in
 from nemo_curator.utils.file_utils import get_fs
 
 __all__ = ["Entry", "Quarantine"]
@@ -140,7 +140,7 @@ class Quarantine:
         fs: Any = get_fs(self.path)
         if not fs.isdir(self.path):
             return []
-        names = [posixpath.basename(str(file).rstrip("/")) for file in fs.ls(self.path, detail=False)]
+        names = names_in(fs, self.path)
         found = [_entry(name, self._fields(fs, name)) for name in names if _NAME.fullmatch(name)]
         return sorted(found, key=lambda entry: (entry.stage, path_order(entry.id), entry.slots or (0, None)))
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
-from nemo_curator.backends.cluster.connection import environment_kept
+from nemo_curator.backends.cluster.connection import environment_kept, handlers_kept
 from nemo_curator.core import cluster
 from nemo_curator.core.folders import private_temp_dir
 from nemo_curator.core.ports import PortClaims
@@ -51,12 +50,10 @@ def joined(address: str) -> Iterator[Any]:
     """Give the module `ray`, connected to a cluster; signal handlers and the environment stay as they are."""
     import ray
 
-    handler = signal.getsignal(signal.SIGTERM)
-    with environment_kept():
+    with environment_kept(), handlers_kept():
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
-    signal.signal(signal.SIGTERM, handler)
     try:
         yield ray
     finally:
-        ray.shutdown()
-        signal.signal(signal.SIGTERM, handler)
+        with handlers_kept():
+            ray.shutdown()

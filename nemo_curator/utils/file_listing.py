@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import os
+import posixpath
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ __all__ = [
     "has_extension",
     "iter_files",
     "local_path",
+    "names_in",
     "normalize_extensions",
     "path_exists",
     "resolve_url",
@@ -81,6 +83,11 @@ def resolve_url(url: str, storage_options: dict[str, Any] | None = None) -> tupl
             f"{url} has a protocol that fsspec does not know: {error}. Check the spelling of the part before '://'"
         )
         raise InputError(message) from error
+
+
+def names_in(fs: Any, folder: str) -> list[str]:
+    """Return the names of what is in a folder of an fsspec filesystem, in no order."""
+    return [posixpath.basename(str(path).rstrip("/")) for path in fs.ls(folder, detail=False)]
 
 
 def path_exists(path: str, storage_options: dict[str, Any] | None = None) -> bool:

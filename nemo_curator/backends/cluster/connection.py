@@ -20,7 +20,7 @@ from typing import Any
 from nemo_curator.engine.machine import detect_machine
 from nemo_curator.errors import ClusterError, require
 
-__all__ = ["connected", "environment_kept", "named"]
+__all__ = ["connected", "environment_kept", "handlers_kept", "named"]
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def named(address: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _handlers_kept() -> Iterator[None]:
+def handlers_kept() -> Iterator[None]:
     """Undo what happens to signal handlers inside: connecting to Ray replaces that of SIGTERM."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -90,13 +90,13 @@ def connected(address: str | None, *, dashboard: bool = False) -> Iterator[Any]:
 
         ours = not ray.is_initialized()
         if ours:
-            with _handlers_kept():
+            with handlers_kept():
                 _connect(ray, address, dashboard=dashboard)
     try:
         yield ray
     finally:
         if ours:
-            with _handlers_kept():
+            with handlers_kept():
                 ray.shutdown()
 
 

@@ -9,7 +9,6 @@ import pickle
 import posixpath
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.tasks import DocumentBatch, FileGroupTask
 from nemo_curator.utils.atomic_io import atomic_output
 from nemo_curator.utils.client_utils import is_remote_url
-from nemo_curator.utils.file_listing import local_path, resolve_url
+from nemo_curator.utils.file_listing import local_path, names_in, resolve_url
 from nemo_curator.utils.hash_utils import get_deterministic_hash
 
 if TYPE_CHECKING:
@@ -220,7 +219,5 @@ class BaseWriter(ProcessingStage[DocumentBatch, FileGroupTask]):
 
 
 def _names_in(fs: Any, folder: str) -> list[str]:
-    names: Iterator[str] = (
-        posixpath.basename(str(name)) for name in (fs.ls(folder, detail=False) if fs.isdir(folder) else [])
-    )
+    names = names_in(fs, folder) if fs.isdir(folder) else []
     return sorted(name for name in names if not name.startswith("."))
