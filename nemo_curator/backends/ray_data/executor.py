@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, ClassVar
 
 from nemo_curator.backends.cluster.custodian import Ticket
@@ -29,6 +30,9 @@ _GRAIN = 0.0001
 _APART = 50
 # A collector's work is next to nothing, so what counts is that it does not wait for the driver.
 _COLLECTED_AT_ONCE = 16
+# Ray Data looks at its actors five to ten times a second, and by default an actor has two parcels: what is done with both waits for
+# the next look. A parcel is up to a tenth of a second of work; many more, and at the end one actor has work that others could do.
+_RUN_AT_ONCE = 8
 # What `map_batches` has parameters for; other options of Ray go by a function.
 _NAMED = {"memory", "label_selector", "resources", "accelerator_type", "runtime_env"}
 
@@ -185,15 +189,14 @@ def _most_actors(shares: Sequence[Share], cpus: float) -> list[int]:
 
 def _pool_of(ray: Any, specs: list[RayStageOptions], share: Share, most: int) -> Any:
     """Return the actor pool of a segment: as many as are fixed, or from one to as many as there are CPUs for."""
+    pool = partial(ray.data.ActorPoolStrategy, max_tasks_in_flight_per_actor=_RUN_AT_ONCE)
     sized = next((spec for spec in specs if spec.sizes), None)
     if share.workers is not None:
-        return ray.data.ActorPoolStrategy(size=share.workers)
+        return pool(size=share.workers)
     if sized is None:
-        return ray.data.ActorPoolStrategy(min_size=1, max_size=most)
+        return pool(min_size=1, max_size=most)
     low = sized.min_workers or 1
-    return ray.data.ActorPoolStrategy(
-        min_size=low, max_size=sized.max_workers or max(low, most), initial_size=sized.initial_workers or low
-    )
+    return pool(min_size=low, max_size=sized.max_workers or max(low, most), initial_size=sized.initial_workers or low)
 
 
 @contextmanager
