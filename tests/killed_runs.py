@@ -22,6 +22,7 @@ from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.stages.text.io.reader import JsonlReader
 from nemo_curator.stages.text.io.writer import JsonlWriter
 from nemo_curator.testing import Journal
+from nemo_curator.utils.output_manifest import OutputFolder, check_output
 
 __all__ = ["FILES", "Noting", "contents", "kill_until_done", "make_inputs", "make_pipeline"]
 
@@ -54,7 +55,7 @@ def make_pipeline(inputs: Path, outputs: Path, journal: Journal, seconds: float 
     stages: list[Any] = [
         JsonlReader(str(inputs), files_per_partition=1),
         Noting(journal, seconds),
-        JsonlWriter(str(outputs), mode="ignore"),
+        JsonlWriter(str(outputs), mode="overwrite"),
     ]
     return Pipeline("resumed", stages=stages)
 
@@ -79,7 +80,7 @@ class _Runs:
     def finished(self) -> int:
         """Return how many sources the checkpoint has, whole lines only."""
         files = (self.checkpoint / METADATA_DIRNAME).glob("finished-*")
-        return sum(max(0, file.read_bytes().count(b"\n") - 1) for file in files)
+        return sum(line.endswith(b'"') for file in files for line in file.read_bytes().split(b"\n")[1:-1])
 
     def run(self, whom: str) -> None:
         """Run until some more tasks are under way, then kill the driver, a worker, or both; a driver that lives may go on."""
@@ -135,6 +136,8 @@ def kill_until_done(folder: Path, seed: int, kills: int, backend: str, **options
     whole = folder / "whole"
     make_pipeline(runs.inputs, whole, Journal(folder / "other")).run(make_executor("local", mode="inline"))
     assert contents(runs.outputs) == contents(whole), seed
+    assert OutputFolder(str(runs.outputs)).manifests() == OutputFolder(str(whole)).manifests()
+    assert check_output(str(runs.outputs)) == []
     done = Counter(runs.journal.lines())
     assert len(done) == FILES
 

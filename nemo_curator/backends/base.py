@@ -18,6 +18,7 @@ from nemo_curator.engine.report import RunReport
 from nemo_curator.engine.retry import RetryPolicy
 from nemo_curator.engine.runner import StageRunner
 from nemo_curator.engine.session import Session
+from nemo_curator.engine.written import Progress
 from nemo_curator.errors import OptionError
 from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.stages.worker_info import NodeInfo, WorkerMetadata
@@ -90,7 +91,7 @@ class BaseExecutor(ABC):
         initial_tasks: Iterable[Task[Any]] | None = None,
         seeds: Iterable[Envelope] | None = None,
         observers: Iterable[Observer] = (),
-        finish: Callable[[list[str]], None] | None = None,
+        progress: Progress | None = None,
         **changes: Any,
     ) -> Session:
         """Run a plan to its end and return the session with outputs and report.
@@ -100,14 +101,14 @@ class BaseExecutor(ABC):
             initial_tasks: Tasks to start from; consumed as there is room, so an iterator may be endless in size.
             seeds: Envelopes to start from instead, see `engine.replay`.
             observers: Are told what happens.
-            finish: Is told which sources are finished, see `Session`.
+            progress: Is told how far the run has come, see `Session`.
             changes: Run options that differ from the executor's for this run.
 
         Raises:
             CuratorError: The run could not start, or ended early.
         """
         session = self._session(
-            plan, changes, initial_tasks=initial_tasks, seeds=seeds, observers=observers, finish=finish
+            plan, changes, initial_tasks=initial_tasks, seeds=seeds, observers=observers, progress=progress
         )
         steps = self._steps(session)
         try:

@@ -143,7 +143,7 @@ class Caller:
             except USER_ERRORS as error:
                 beacon.leave()
                 counts.seconds += time.perf_counter() - start
-                self._take_notes(None)
+                self._take_notes(None, ())
                 for envelope, was in zip(members, before, strict=True):
                     restore(envelope.task, was)
                 decision = self._retry.decide(error, attempt, luck=_luck())
@@ -160,7 +160,7 @@ class Caller:
             counts.calls += 1
             counts.items_in += items
             self._budget.earn(1)
-            self.measure(stats, start)
+            self.measure(stats, start, members)
             return result, stats
 
     def steps(self, parent: Envelope, children: Iterator[object]) -> Iterator[object]:
@@ -193,14 +193,14 @@ class Caller:
             call_id=(self._prefix, self._calls),
         )
 
-    def measure(self, stats: StagePerfStats, start: float) -> None:
-        """Add the time since `start`, and what the stage noted meanwhile, to a record."""
+    def measure(self, stats: StagePerfStats, start: float, members: Sequence[Envelope]) -> None:
+        """Add the time since `start`, and what the stage noted meanwhile about these tasks, to a record."""
         end = time.perf_counter()
         stats.process_time += end - start
         self._tally.counts.seconds += end - start
         self._last_end = end
         if self._stage._has_notes():
-            self._take_notes(stats)
+            self._take_notes(stats, members)
 
     def _enter(self, start: float, envelope: Envelope, made: int = 0) -> None:
         if self._names:
@@ -214,12 +214,15 @@ class Caller:
             message = f"it took {seconds:.1f} s, longer than timeout_s={limit:g}"
             raise TaskTimeout(message)
 
-    def _take_notes(self, stats: StagePerfStats | None) -> None:
+    def _take_notes(self, stats: StagePerfStats | None, members: Sequence[Envelope]) -> None:
         """Take what the stage noted during a call; notes of an attempt that failed are forgotten."""
         metrics = self._stage._consume_custom_metrics()
         drops = self._stage._consume_drops()
+        written = self._stage._consume_written()
         if stats is None:
             return
+        for file in written:
+            self._tally.wrote(members, file)
         stats.custom_metrics.update(metrics)
         counted = self._tally.counts.items_dropped
         for reason, count in drops.items():

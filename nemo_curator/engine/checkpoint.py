@@ -3,7 +3,8 @@
 In ``<path>/.nemo_curator_metadata`` every run writes files of its own, a line for every finished source:
 
 * a header in JSON: what the file is, its format, and the fingerprints of the stages that the sources went through;
-* then lines of a check sum and a source's name (its id and its state), so that a torn or altered line counts for nothing.
+* then lines of a check sum and either a source's name (its id and its state) or a file that was written, with the sources that it has
+  something of. A file's line comes before those of its sources, so a torn or altered line, and all that follow it, count for nothing.
 
 On the local disk and on NFS lines are appended as sources finish, so that a run that is killed loses nothing of what it had finished; they
 are forced to disk once a second, against a power cut. On object stores nothing can be appended: there a part is written once a second, and
@@ -15,34 +16,35 @@ Sources count only for runs whose stages have the same fingerprints. Files of ot
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import posixpath
+import re
 import secrets
 import time
-import zlib
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import IO, Any, Self, cast
+from typing import IO, Any, Self
 
-from nemo_curator.engine.fingerprint import StageFingerprint, changes, digest_of, fingerprints
+from nemo_curator.engine.checkpoint_log import Log, entry_of, files_of, header_of, line_of, parse
+from nemo_curator.engine.fingerprint import changes, digest_of, fingerprints
 from nemo_curator.engine.lease import BEAT_SECONDS, Lease
 from nemo_curator.engine.plan import ExecutionPlan, with_sources
 from nemo_curator.engine.sources import Sources, mark_of
+from nemo_curator.engine.written import FileNote, PastFiles
 from nemo_curator.errors import CheckpointError, PlanError
 from nemo_curator.utils.atomic_io import atomic_output, fsync_directory
 from nemo_curator.utils.client_utils import is_remote_url
-from nemo_curator.utils.file_listing import local_path, names_in, resolve_url
-from nemo_curator.utils.retry_manifest import METADATA_DIRNAME
+from nemo_curator.utils.file_listing import METADATA_DIRNAME, local_path, names_in, resolve_url
 
 __all__ = ["METADATA_DIRNAME", "Checkpoint", "Past"]
 
 _log = logging.getLogger(__name__)
 
-_KIND, _FORMAT = "nemo_curator finished sources", 1
 _PREFIX, _SUFFIX = "finished-", ".log"
+# What the files of one run have in common, and the number of a part.
+_NAME = re.compile(r"(?P<run>finished-[0-9a-f]+-[0-9a-f]+)(?:-\d+)?\.log")
 _SYNC_SECONDS = 1.0
 _MERGE_FROM = 16
 
@@ -56,12 +58,14 @@ class Past:
         finished: Marks of the sources that this version of the pipeline has finished.
         others: Sources that other versions have finished, by what was different in them.
         warnings: What could not be read, a sentence each.
+        files: Files that this version of the pipeline has written.
     """
 
     begun: bool = False
     finished: set[bytes] = field(default_factory=set[bytes])
     others: dict[str, int] = field(default_factory=dict[str, int])
     warnings: list[str] = field(default_factory=list[str])
+    files: PastFiles = field(default_factory=PastFiles)
 
     def in_words(self, path: str) -> str:
         """Return it for people."""
@@ -108,6 +112,12 @@ class Checkpoint:
         self._folder = posixpath.join(root, METADATA_DIRNAME)
         self._lease = Lease(self._fs, self._folder, self.path, shard=shard, beat_s=beat_s)
         self._writer: _Appended | _Parts | None = None
+        self._noted: set[bytes] = set()
+
+    @property
+    def files(self) -> PastFiles:
+        """What earlier runs have written."""
+        return self.past.files
 
     @property
     def plan(self) -> ExecutionPlan:
@@ -158,33 +168,46 @@ class Checkpoint:
         if not self._fs.isdir(self._folder):
             return past
         names = names_in(self._fs, self._folder)
-        seen_elsewhere: dict[str, set[bytes]] = {}
+        logs: dict[str, Log] = {}
         for name in sorted(name for name in names if name.startswith(_PREFIX) and name.endswith(_SUFFIX)):
             data = self._fs.cat_file(posixpath.join(self._folder, name))
-            stages, marks = _parse(name, data, past.warnings)
-            if stages is None:
-                continue
-            why = "; ".join(changes(stages, self._stages))
+            found = _NAME.fullmatch(name)
+            parse(name, data, logs.setdefault(found["run"] if found else name, Log()), past.warnings)
+        seen_elsewhere: dict[str, set[bytes]] = {}
+        ours: list[Log] = []
+        for log in logs.values():
+            why = "; ".join(changes(log.stages, self._stages)) if log.stages is not None else ""
             if why:
-                seen_elsewhere.setdefault(why, set()).update(marks)
-            else:
-                past.finished |= marks
+                seen_elsewhere.setdefault(why, set()).update(log.finished)
+            elif log.stages is not None:
+                past.finished |= log.finished
+                ours.append(log)
         past.others = {why: len(marks) for why, marks in seen_elsewhere.items()}
+        past.files = files_of(ours)
         return past
 
-    def finish(self, sources: Iterable[str]) -> None:
-        """Note that sources are finished. Driver side, as they are.
+    def note(self, written: Iterable[FileNote], finished: Iterable[str]) -> None:
+        """Note files that were written, then sources that are finished. Driver side, as it happens.
 
         Raises:
             CheckpointError: It cannot be noted, so the run should not go on.
         """
         assert self._writer is not None
-        new = {mark: source for source in sources if (mark := mark_of(source)) not in self.past.finished}
-        if not new:
+        new = {mark: source for source in finished if (mark := mark_of(source)) not in self._noted}
+        lines = [line_of(entry_of(note)) for note in written] + [line_of(source) for source in new.values()]
+        if not lines:
             return
         with self._telling():
-            self._writer.write(b"".join(_line(source) for source in new.values()))
-        self.past.finished.update(new)
+            self._writer.write(b"".join(lines))
+        self._noted.update(new)
+
+    def forget(self) -> None:
+        """Take back what this run has noted, as it begins again."""
+        assert self._writer is not None
+        with self._telling():
+            self._writer.discard()
+        self._noted.clear()
+        self._writer = self._new_writer()
 
     @contextlib.contextmanager
     def _telling(self) -> Generator[None]:
@@ -198,14 +221,8 @@ class Checkpoint:
             raise CheckpointError(message) from error
 
     def _new_writer(self) -> _Appended | _Parts:
-        header = {
-            "kind": _KIND,
-            "format": _FORMAT,
-            "pipeline": self._plan.name,
-            "stages": [[stage.name, stage.parts] for stage in self._stages],
-        }
-        first = json.dumps(header, sort_keys=True).encode() + b"\n"
-        stem = f"{_PREFIX}{digest_of(header['stages'])[:12]}-{secrets.token_hex(6)}"
+        first = header_of(self._plan.name, self._stages)
+        stem = f"{_PREFIX}{digest_of(first)[:12]}-{secrets.token_hex(6)}"
         if is_remote_url(self.path):
             return _Parts(self._fs, posixpath.join(self._folder, stem), first)
         return _Appended(os.path.join(self._folder, stem + _SUFFIX), first)
@@ -237,6 +254,11 @@ class _Appended:
             os.fsync(self._file.fileno())
             self._file.close()
 
+    def discard(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            os.unlink(self._path)
+
 
 class _Parts:
     """Lines in objects of a store, a new one once a second; many are merged into one."""
@@ -256,6 +278,13 @@ class _Parts:
     def close(self) -> None:
         self._flush()
 
+    def discard(self) -> None:
+        self._waiting = []
+        # The last part first: what is left, if this is cut short, is what was there at an earlier time.
+        while self._parts:
+            path, _ = self._parts.pop()
+            self._fs.rm_file(path)
+
     def _flush(self) -> None:
         if self._waiting:
             self._put(b"".join(self._waiting))
@@ -273,58 +302,3 @@ class _Parts:
         with atomic_output(path, self._fs) as file:
             file.write(self._header + lines)
         self._parts.append((path, lines))
-
-
-def _line(source: str) -> bytes:
-    text = json.dumps(source).encode()
-    return b"%08x %s\n" % (zlib.crc32(text), text)
-
-
-def _parse(name: str, data: bytes, warnings: list[str]) -> tuple[list[StageFingerprint] | None, set[bytes]]:
-    """Return which stages a file is about, and the marks of its sources; nothing if it says nothing."""
-    first, _, rest = data.partition(b"\n")
-    stages = _header(name, first, warnings)
-    if stages is None:
-        return None, set()
-    marks: set[bytes] = set()
-    lines = rest.split(b"\n")
-    # What follows the last line feed is nothing, or a line that was being written when its run was killed.
-    damaged = 0
-    for line in lines[:-1]:
-        total, _, text = line.partition(b" ")
-        source: object = None
-        if total == b"%08x" % zlib.crc32(text):
-            with contextlib.suppress(ValueError):
-                source = json.loads(text)
-        if isinstance(source, str):
-            marks.add(mark_of(source))
-        else:
-            damaged += 1
-    if damaged:
-        warnings.append(f"{damaged} lines of {name} are damaged and count for nothing; their sources are run again")
-    return stages, marks
-
-
-def _header(name: str, line: bytes, warnings: list[str]) -> list[StageFingerprint] | None:
-    try:
-        header: Any = json.loads(line)
-    except ValueError:
-        header = None
-    if not isinstance(header, dict) or cast("dict[str, Any]", header).get("kind") != _KIND:
-        warnings.append(f"{name} was not written by this package, or is damaged, and counts for nothing")
-        return None
-    fields = cast("dict[str, Any]", header)
-    if type(fields.get("format")) is not int or fields["format"] > _FORMAT:
-        message = (
-            f"{name} in the checkpoint has format {fields.get('format')!r}, and this version of curator-backends reads up to {_FORMAT}; "
-            "install the version that wrote it or a newer one, or choose another checkpoint_path"
-        )
-        raise CheckpointError(message)
-    try:
-        return [
-            StageFingerprint(str(stage), {str(part): str(digest) for part, digest in parts.items()})
-            for stage, parts in fields["stages"]
-        ]
-    except (KeyError, TypeError, ValueError, AttributeError):
-        warnings.append(f"the header of {name} is damaged, so it counts for nothing")
-        return None

@@ -1,23 +1,27 @@
-"""A task in flight, and what is known about one that left early."""
+"""A task in flight, and what a stage has to tell of one: that it left early, or that a file was written for it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nemo_curator.engine.claims import Claims
 from nemo_curator.engine.failure import Failure
 from nemo_curator.tasks import Task
 
+if TYPE_CHECKING:
+    from nemo_curator.utils.output_manifest import WrittenFile
+
 __all__ = ["Envelope", "Outcome", "Receipt"]
 
 
 class Outcome(StrEnum):
-    """What became of a task that will not reach the end of the pipeline."""
+    """What became of a task that will not reach the end of the pipeline; or that a file was written for one that may."""
 
     DROPPED = "dropped"
     FAILED = "failed"
+    WRITTEN = "written"
 
 
 @dataclass(slots=True)
@@ -47,15 +51,16 @@ class Envelope:
 
 @dataclass(slots=True)
 class Receipt:
-    """What became of a task that left early. Travels to the driver in-band with the data.
+    """What became of a task that left early, or of which a file was written. Travels to the driver in-band with the data.
 
     Attributes:
         id: The task's id.
-        claims: The shares that it gives back.
-        outcome: Dropped on purpose, or failed.
-        stage: Name of the stage that it left in.
+        claims: The shares that it gives back. For a file, whose they are says which sources are in it.
+        outcome: Dropped on purpose, failed, or written.
+        stage: Name of the stage that it left in, or that wrote.
         reason: Why, in a word or two; reports count by it.
         failure: What was raised, for a failed task.
+        written: The file.
     """
 
     id: str
@@ -64,6 +69,7 @@ class Receipt:
     stage: str
     reason: str
     failure: Failure | None = None
+    written: WrittenFile | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Receipt, (self.id, self.claims, self.outcome, self.stage, self.reason, self.failure))
+        return (Receipt, (self.id, self.claims, self.outcome, self.stage, self.reason, self.failure, self.written))

@@ -187,7 +187,7 @@ class StageRunner:
                     nbytes += task_nbytes(child)
                 made += 1
                 if len(out) >= FRAME_COUNT or nbytes >= FRAME_BYTES or time.perf_counter() - start >= _CHUNK_SECONDS:
-                    self._caller.measure(stats, start)
+                    self._caller.measure(stats, start, (parent,))
                     yield out
                     out, nbytes, stats = [], 0, self._caller.record()
                     start = time.perf_counter()
@@ -201,7 +201,7 @@ class StageRunner:
                 self._tally.keep(1, (), 0)
             else:
                 self._tally.drop(parent, "empty")
-        self._caller.measure(stats, start)
+        self._caller.measure(stats, start, (parent,))
         yield out
 
     def _steps(self, parent: Envelope, children: Iterator[object]) -> Iterator[object]:

@@ -6,7 +6,7 @@ import copy
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from nemo_curator.engine.claims import Claims
@@ -22,6 +22,7 @@ from nemo_curator.engine.packing import task_nbytes
 from nemo_curator.engine.plan import ExecutionPlan, Segment
 from nemo_curator.engine.report import RunReport
 from nemo_curator.engine.shipping import ship
+from nemo_curator.engine.written import FileNote, Progress, Written
 from nemo_curator.errors import ConservationError, CuratorError, UnpicklableError
 from nemo_curator.tasks import EmptyTask, Task
 
@@ -47,7 +48,7 @@ class Session:
         observers: Are told what happens.
         restarts: The run may have to begin again, so tasks that it starts from are kept as they are taken.
         streams: Somebody reads the outputs one by one while the run goes on; otherwise they are kept up to its end.
-        finish: Is told which sources are finished, none of whose tasks failed.
+        progress: Is told which files were written, and which sources are finished, none of whose tasks failed.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Session:
         observers: Iterable[Observer] = (),
         restarts: bool = False,
         streams: bool = False,
-        finish: Callable[[list[str]], None] | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self.plan = plan
         self.options = options
@@ -73,7 +74,8 @@ class Session:
         self._observers = Observers(observers)
         self._shipped: dict[int, bytes] = {}
         self._streams = streams
-        self._finish = finish
+        self._progress = progress
+        self._written = Written(plan, None if progress is None else progress.files)
         self._waiting: deque[tuple[Task[Any], int, int]] = deque()
         self._waiting_bytes = 0
         # What the reader of a stream has got, he must not get again: hashes, as there may be millions.
@@ -148,7 +150,7 @@ class Session:
         Args:
             segment: The segment.
             counts: Of its stages.
-            receipts: Tasks that left early.
+            receipts: Tasks that left early, and files.
             deliveries: Tasks that reached the end.
             undone: Counts that were entered before, of work that a worker's death has undone.
             queued: Tasks that wait in front of each segment.
@@ -162,16 +164,20 @@ class Session:
             self.report.stages[stage.index].counts.add(more)
         finished: list[str] = []
         failures: list[Failure] = []
+        written: list[FileNote] = []
         for identity, claims in deliveries:
             self.report.tasks_delivered += 1
             finished += self._ledger.see(identity, claims)
         for receipt in receipts:
+            if receipt.outcome is Outcome.WRITTEN:
+                written.append(self._written.add(receipt))
+                continue
             finished += self._ledger.see(receipt.id, receipt.claims, failed=receipt.outcome is Outcome.FAILED)
             if receipt.failure is not None:
                 failures.append(receipt.failure)
         # What is finished is noted even if a failure in the same breath ends the run.
-        if finished and self._finish is not None:
-            self._finish(finished)
+        if (written or finished) and self._progress is not None:
+            self._progress.note(written, finished)
         for failure in failures:
             self._failed(failure)
         self.report.sources_completed = self._ledger.completed
@@ -255,6 +261,10 @@ class Session:
         report.stages, report.failures = fresh.stages, fresh.failures
         report.tasks_fed = report.tasks_delivered = report.sources_completed = report.sources_failed = 0
         self._ledger = Ledger()
+        self._written.begin_again()
+        # The same sources may come together in other files this time: then what is noted of those of before must not count.
+        if self._progress is not None and self._written.shares_files:
+            self._progress.forget()
         self.outputs.clear()
         self._waiting.clear()
         self._waiting_bytes = 0
@@ -263,10 +273,11 @@ class Session:
     # After
 
     def complete(self) -> None:
-        """Balance the books of a run that came to its end.
+        """Balance the books of a run that came to its end, and commit what it has written.
 
         Raises:
             ConservationError: Tasks were lost or doubled.
+            CuratorError: A stage could not commit its output.
         """
         problems = self.report.imbalances()
         if self._ledger.under_way():
@@ -276,6 +287,8 @@ class Session:
         if problems:
             message = f"the books of pipeline {self.plan.name!r} do not balance: {'; '.join(problems)}. This is a fault of the engine"
             raise ConservationError(message)
+        # A replay is about some of the tasks only.
+        self._written.commit(is_part=self._seeds is not None)
         self._end("completed", None)
 
     def abandon(self, error: BaseException) -> None:

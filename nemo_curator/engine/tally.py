@@ -1,11 +1,11 @@
-"""What a stage did in one worker since somebody last asked: counts, and receipts of tasks that left early."""
+"""What a stage did in one worker since somebody last asked: counts, and receipts of tasks that left early and of files."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from nemo_curator.engine.claims import Claims
+from nemo_curator.engine.claims import Claims, merge
 from nemo_curator.engine.envelope import Envelope, Outcome, Receipt
 from nemo_curator.engine.failure import Failure
 from nemo_curator.engine.metrics import StageCounts
@@ -13,6 +13,7 @@ from nemo_curator.engine.plan import PlannedStage
 from nemo_curator.engine.quarantine import Quarantine
 from nemo_curator.errors import OutputError
 from nemo_curator.tasks import FailedTask
+from nemo_curator.utils.output_manifest import WrittenFile
 
 __all__ = ["Tally", "kept"]
 
@@ -47,6 +48,12 @@ class Tally:
         """Count a task that became nothing."""
         self.counts.drop(reason)
         self.receipts.append(Receipt(envelope.id, envelope.claims, Outcome.DROPPED, self._planned.name, reason))
+
+    def wrote(self, members: Sequence[Envelope], file: WrittenFile) -> None:
+        """Note a file that was written in a call with these tasks."""
+        claims = merge([envelope.claims for envelope in members])
+        receipt = Receipt(members[0].id, claims, Outcome.WRITTEN, self._planned.name, "written", written=file)
+        self.receipts.append(receipt)
 
     def fail(
         self,

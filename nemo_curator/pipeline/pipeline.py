@@ -260,7 +260,7 @@ class Pipeline:
                 session = executor.run(plan if shard is None else with_sources(plan, Sources(shard=shard)), **arguments)
             else:
                 with Checkpoint(checkpoint_path, plan, shard=shard) as checkpoint:
-                    session = executor.run(checkpoint.plan, finish=checkpoint.finish, **arguments)
+                    session = executor.run(checkpoint.plan, progress=checkpoint, **arguments)
         except BaseException as error:
             self.last_report = getattr(error, "report", None)
             raise

@@ -1,4 +1,4 @@
-"""What a stage notes about a call: numbers of its own, and items that it left out. The engine takes it after every call."""
+"""What a stage notes about a call: numbers of its own, items that it left out, files that it wrote. The engine takes it after every call."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import logging
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nemo_curator.utils.output_manifest import RunOutput, WrittenFile
 
 __all__ = ["StageNotes"]
 
@@ -26,6 +30,21 @@ class StageNotes:
     def _consume_drops(self) -> dict[str, int]:
         drops: dict[str, int] | None = vars(self).pop("_drops", None)
         return drops or {}
+
+    def record_written(self, file: WrittenFile) -> None:
+        """Note a file that this call has put in place, complete, under its final name. `commit_output` gets it when the run is complete."""
+        vars(self).setdefault("_written", []).append(file)
+
+    def commit_output(self, output: RunOutput) -> None:
+        """Commit what the stage has written: lay a manifest down, remove what it replaces. The default does nothing.
+
+        Driver side, once, when everything of a run is done and the books balance; again where a run is repeated that was killed here.
+        May raise `OutputError`, which fails the run.
+        """
+
+    def _consume_written(self) -> list[WrittenFile]:
+        written: list[WrittenFile] | None = vars(self).pop("_written", None)
+        return written or []
 
     def _log_metrics(self, metrics: Mapping[str, float]) -> None:
         for name, value in metrics.items():
@@ -50,6 +69,6 @@ class StageNotes:
         return metrics or {}
 
     def _has_notes(self) -> bool:
-        """Say whether metrics or drops were noted that nobody has taken yet. The engine asks after every call."""
+        """Say whether something was noted that nobody has taken yet. The engine asks after every call."""
         own = vars(self)
-        return "_custom_metrics" in own or "_drops" in own
+        return "_custom_metrics" in own or "_drops" in own or "_written" in own

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 __all__ = [
+    "METADATA_DIRNAME",
     "FoundFile",
     "file_state",
     "has_extension",
@@ -30,6 +31,8 @@ __all__ = [
     "path_exists",
     "resolve_url",
 ]
+
+METADATA_DIRNAME = ".nemo_curator_metadata"
 
 
 @dataclass(slots=True)
@@ -111,7 +114,7 @@ def iter_files(
 ) -> Iterator[FoundFile]:
     """Yield the files that `path` stands for: itself, those in a folder, or those that match a glob pattern.
 
-    Nothing when there is nothing; the order is not defined. Symbolic links are followed, each folder at most once.
+    What this package keeps about a folder, in ``.nemo_curator_metadata``, is not data and is left out. Nothing when there is nothing; the order is not defined. Symbolic links are followed, each folder at most once.
 
     Args:
         path: A path or URL.
@@ -173,7 +176,7 @@ def _walk_local(root: str, recurse: bool) -> Iterator[FoundFile]:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.is_dir():
-                    if recurse:
+                    if recurse and entry.name != METADATA_DIRNAME:
                         pending.append(entry.path)
                 elif entry.is_file():
                     yield FoundFile(entry.path, entry.stat().st_size)
@@ -191,13 +194,19 @@ def _remote_files(fs: Any, path: str, recurse: bool, lazily: bool) -> Iterator[F
         return
     if fs.isfile(path):
         yield _found(fs, fs.info(path))
-    elif lazily:
-        for _folder, _folders, files in fs.walk(path, maxdepth=None if recurse else 1, detail=True):
-            for info in files.values():
-                yield _found(fs, info)
-    else:
-        for info in fs.find(path, maxdepth=None if recurse else 1, detail=True).values():
+        return
+    for info in _listed(fs, path, recurse, lazily):
+        if f"/{METADATA_DIRNAME}/" not in str(info["name"]):
             yield _found(fs, info)
+
+
+def _listed(fs: Any, path: str, recurse: bool, lazily: bool) -> Iterator[dict[str, Any]]:
+    depth = None if recurse else 1
+    if not lazily:
+        yield from fs.find(path, maxdepth=depth, detail=True).values()
+        return
+    for _folder, _folders, files in fs.walk(path, maxdepth=depth, detail=True):
+        yield from files.values()
 
 
 def _found(fs: AbstractFileSystem, info: dict[str, Any]) -> FoundFile:

@@ -19,7 +19,7 @@ from typing import Any, Self, cast
 from nemo_curator.errors import CheckpointError, DataError, OptionError
 from nemo_curator.utils.atomic_io import write_json_atomically
 from nemo_curator.utils.client_utils import is_remote_url
-from nemo_curator.utils.file_listing import local_path
+from nemo_curator.utils.file_listing import METADATA_DIRNAME, local_path
 
 __all__ = [
     "METADATA_DIRNAME",
@@ -30,7 +30,6 @@ __all__ = [
     "safe_name",
 ]
 
-METADATA_DIRNAME = ".nemo_curator_metadata"
 _COMPLETED = "completed"
 
 

@@ -32,7 +32,7 @@ def _plan(amount: int = 1) -> ExecutionPlan:
 def _write(path: str, names: list[str], amount: int = 1) -> None:
     with Checkpoint(path, _plan(amount)) as checkpoint:
         for name in names:
-            checkpoint.finish([name])
+            checkpoint.note((), [name])
 
 
 def _read(path: str, amount: int = 1) -> Past:
@@ -74,8 +74,8 @@ def test_nothing_finished_leaves_no_file(tmp_path: Path) -> None:
 
 def test_what_was_finished_is_there_without_an_end(tmp_path: Path) -> None:
     with Checkpoint(str(tmp_path), _plan()) as checkpoint:
-        checkpoint.finish(NAMES[:2])
-        checkpoint.finish(NAMES[2:3])
+        checkpoint.note((), NAMES[:2])
+        checkpoint.note((), NAMES[2:3])
         assert _read(str(tmp_path)).finished == _marks(NAMES[:3])
 
 
@@ -84,7 +84,7 @@ def test_parts_in_a_store_are_merged() -> None:
     with Checkpoint(path, _plan()) as checkpoint:
         writer: Any = checkpoint._writer
         for name in (f"s{number}" for number in range(100)):
-            checkpoint.finish([name])
+            checkpoint.note((), [name])
             writer._flush()
     fs, folder = resolve_url(path)
     assert len([name for name in fs.ls(f"{folder}/{METADATA_DIRNAME}", detail=False) if "finished-" in name]) < 20
@@ -149,10 +149,10 @@ def test_what_is_not_ours_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_newer_format_is_refused_in_words(tmp_path: Path) -> None:
     _write(str(tmp_path), NAMES[:2])
-    header = {"kind": "nemo_curator finished sources", "format": 2, "stages": []}
+    header = {"kind": "nemo_curator finished sources", "format": 3, "stages": []}
     (tmp_path / METADATA_DIRNAME / "finished-new.log").write_text(json.dumps(header) + "\n")
     with pytest.raises(
-        CheckpointError, match=r"finished-new.log .* format 2, and this version .* reads up to 1; install"
+        CheckpointError, match=r"finished-new.log .* format 3, and this version .* reads up to 2; install"
     ):
         _read(str(tmp_path))
 
@@ -177,7 +177,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 try:
     with Checkpoint(sys.argv[1], compile_plan([Count(3), Add(1)], name="p")) as checkpoint:
         for number in range(1000):
-            checkpoint.finish([f"0_{number}"])
+            checkpoint.note((), [f"0_{number}"])
 except CheckpointError as error:
     print(error)
 """

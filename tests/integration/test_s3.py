@@ -128,12 +128,12 @@ def test_a_checkpoint_in_a_store(bucket: str) -> None:
     path, plan = f"{bucket}/deep/checkpoint", compile_plan([Count(3), Add(1)], name="p")
     assert "0 sources are finished" in Checkpoint(path, plan).read().in_words(path)
     with Checkpoint(path, plan) as checkpoint:
-        checkpoint.finish(["0_1@a", "0_2@b"])
+        checkpoint.note((), ["0_1@a", "0_2@b"])
         with pytest.raises(CheckpointError, match="in use by another run"):
             Checkpoint(path, plan).__enter__()
     with Checkpoint(path, plan) as checkpoint:
         assert len(checkpoint.past.finished) == 2
-        checkpoint.finish(["0_2@b", "0_3@c"])
+        checkpoint.note((), ["0_2@b", "0_3@c"])
     assert len(Checkpoint(path, plan).read().finished) == 3
     assert Checkpoint(path, compile_plan([Count(3), Add(2)], name="p")).read().others == {
         "stage 'add' changed: amount": 3

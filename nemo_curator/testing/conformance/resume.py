@@ -11,6 +11,8 @@ from nemo_curator.testing.conformance.case import Cases
 from nemo_curator.testing.journal import Journal
 from nemo_curator.testing.stages import Add, BatchAdd, Count, GroupSum, Repeat
 from nemo_curator.testing.tasks import Number, numbers
+from nemo_curator.utils.atomic_io import atomic_output
+from nemo_curator.utils.output_manifest import DigestingHandle, OutputFolder, RunOutput, WrittenFile, check_output
 
 CASES = Cases("resume")
 
@@ -32,15 +34,46 @@ class FailsAsLongAs(ProcessingStage[Number, Number]):
         return task
 
 
+class Writes(ProcessingStage[Number, Number]):
+    """Writes every number into a file of its own, and commits as writers do."""
+
+    name = "writes"
+
+    def __init__(self, path: Path) -> None:
+        self.folder = OutputFolder(str(path))
+
+    def process(self, task: Number) -> Number:
+        """Return the task, whose number is in a file then."""
+        self.folder.make()
+        name = f"{task.task_id}.txt"
+        path = self.folder.url(name)
+        with atomic_output(path) as raw:
+            handle = DigestingHandle(raw)
+            handle.write(str(task.data).encode())
+        self.record_written(WrittenFile(path, 1, handle.nbytes, handle.sha256))
+        return task
+
+    def commit_output(self, output: RunOutput) -> None:
+        """Lay the manifest down."""
+        self.folder.commit(output, replaces=[".txt"])
+
+
 @CASES
 def what_is_finished_is_left_out(backend: BackendUnderTest) -> None:
     flag, journal = backend.folder / "flag", backend.journal()
-    stages = [Add(0), FailsAsLongAs(flag, 3, journal), BatchAdd(1, 2), Repeat(4)]
+    folder = OutputFolder(str(backend.folder / "out"))
+    stages = [Add(0), FailsAsLongAs(flag, 3, journal), BatchAdd(1, 2), Repeat(4), Writes(Path(folder.path))]
     whole = backend.run(*stages, tasks=numbers(8))
+    (written,) = folder.manifests().values()
+    assert len(written) == len(whole.ids)
+    (backend.folder / "out" / "old.txt").touch()
     flag.touch()
     again: dict[str, Any] = {"checkpoint_path": str(backend.folder / "checkpoint"), "on_error": "quarantine"}
     first = backend.run(*stages, tasks=numbers(8), **again)
     assert (first.report.sources_completed, first.report.sources_failed, first.report.sources_left_out) == (7, 1, 0)
+    # What had failed then was there from the run before, which these do not go on with; nor was there any `old.txt`.
+    assert set(folder.names()) < set(written)
+    assert len(folder.names()) == len(first.ids)
     flag.unlink()
     before = journal.count("got")
     second = backend.run(*stages, tasks=numbers(8), **again)
@@ -49,6 +82,8 @@ def what_is_finished_is_left_out(backend: BackendUnderTest) -> None:
     assert sorted([*first.ids, *second.ids]) == whole.ids
     third = backend.run(*stages, tasks=numbers(8), **again)
     assert (third.outputs, third.report.sources_left_out) == ([], 8)
+    assert folder.manifests() == {"manifest.json": written}
+    assert (folder.names(), check_output(folder.path)) == (sorted(written), [])
 
 
 @CASES

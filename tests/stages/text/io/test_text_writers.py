@@ -107,7 +107,7 @@ def test_modes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     JsonlWriter(str(tmp_path), mode="ignore").check_before_run()
     assert caplog.messages == []
     JsonlWriter(str(tmp_path), mode="overwrite").check_before_run()
-    assert "already has 1 files; those that are not written again stay" in caplog.text
+    assert "already has 1 files; data files among them that are not written again are removed at the end" in caplog.text
     with pytest.raises(NotImplementedError, match="cannot append to files; mode='ignore'"):
         JsonlWriter(str(tmp_path), mode="append")
     JsonlWriter(str(tmp_path), mode="append", append_mode_implemented=True)

@@ -9,26 +9,27 @@ import pickle
 import posixpath
 from abc import abstractmethod
 from collections import Counter
-from contextlib import AbstractContextManager
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any, cast
 
 from nemo_curator.errors import DataError, OptionError, OutputError, did_you_mean, require
 from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.tasks import DocumentBatch, FileGroupTask
 from nemo_curator.utils.atomic_io import atomic_output
 from nemo_curator.utils.client_utils import is_remote_url
-from nemo_curator.utils.file_listing import local_path, names_in, resolve_url
+from nemo_curator.utils.file_listing import local_path
 from nemo_curator.utils.hash_utils import get_deterministic_hash
-
-if TYPE_CHECKING:
-    from fsspec import AbstractFileSystem
+from nemo_curator.utils.output_manifest import DigestingHandle, OutputFolder, RunOutput, WrittenFile
 
 __all__ = ["BaseWriter"]
 
 _log = logging.getLogger(__name__)
 
 _MODES = ("ignore", "error", "overwrite", "append")
+# What `mode="overwrite"` takes for earlier output, beside files of the writer's own kind.
+_DATA = (".jsonl", ".parquet")
 
 
 @dataclass
@@ -37,7 +38,8 @@ class BaseWriter(ProcessingStage[DocumentBatch, FileGroupTask]):
 
     The name of a file is made from the batch's source files and task id: writing a batch again, after a crash or in another
     run, replaces its file by the same. A file appears under its name when it is complete. Building the stage touches
-    nothing; the folder is made when the first file is written.
+    nothing; the folder is made when the first file is written. When the run is complete, a manifest is laid down in the folder that
+    names every file with rows, bytes and SHA-256, see `nemo_curator.utils.output_manifest`.
 
     Attributes:
         path: The folder, local or a URL that fsspec knows. A relative one is resolved where the stage is built.
@@ -48,8 +50,8 @@ class BaseWriter(ProcessingStage[DocumentBatch, FileGroupTask]):
 
             * ``"ignore"``: leave them; a file of the same name is replaced.
             * ``"error"``: refuse to start unless the folder is empty or does not exist.
-            * ``"overwrite"``: as ``"ignore"``, with a warning when there are any. Files of other names stay: nothing is
-              deleted, because at no moment during a run is it certain that it will end well.
+            * ``"overwrite"``: when the run is complete, and not before, JSON Lines and Parquet files that it has not written are
+              removed. A shard of an array removes only what the same shard wrote before, as others write to the folder too.
             * ``"append"``: only for subclasses that implement it.
         append_mode_implemented: Whether the subclass implements ``"append"``.
     """
@@ -80,7 +82,10 @@ class BaseWriter(ProcessingStage[DocumentBatch, FileGroupTask]):
             raise OptionError(message)
         self.write_kwargs = dict(self.write_kwargs or {})
         path = os.fspath(self.path)
-        self._folder = path.rstrip("/") if is_remote_url(path) else local_path(path)
+        self._folder = OutputFolder(
+            path.rstrip("/") if is_remote_url(path) else local_path(path), self.write_kwargs.get("storage_options")
+        )
+        self._handle: DigestingHandle | None = None
 
     @abstractmethod
     def write_data(self, task: DocumentBatch, file_path: str) -> None:
@@ -114,13 +119,13 @@ class BaseWriter(ProcessingStage[DocumentBatch, FileGroupTask]):
         there = self._checked_location()
         if self.mode == "error" and there:
             message = (
-                f"stage {self.name!r}: {self._folder} already has {len(there)} files, {there[0]} among them. "
+                f"stage {self.name!r}: {self._folder.path} already has {len(there)} files, {there[0]} among them. "
                 "Choose another folder, or mode='ignore' to write beside them"
             )
             raise OutputError(message)
         if self.mode == "overwrite" and there:
-            message = "stage %r: %s already has %d files; those that are not written again stay"
-            _log.warning(message, self.name, self._folder, len(there))
+            message = "stage %r: %s already has %d files; data files among them that are not written again are removed at the end"
+            _log.warning(message, self.name, self._folder.path, len(there))
 
     def check_before_resume(self) -> None:
         """Raise `OutputError` if the folder cannot be written. What is in it is the earlier run's, which goes on."""
@@ -130,21 +135,25 @@ class BaseWriter(ProcessingStage[DocumentBatch, FileGroupTask]):
         """Return the names in the folder, if it is there and can be written to."""
         for package in ("pandas", "pyarrow"):
             require(package, extra="text", purpose=f"stage {self.name!r}")
-        fs, folder = self._location()
-        return self._files_there() if fs is None else _names_in(fs, folder)
+        if not is_remote_url(self._folder.path):
+            self._check_local(self._folder.path)
+        return self._folder.names()
 
-    def _files_there(self) -> list[str]:
-        existing = self._folder
+    def _check_local(self, folder: str) -> None:
+        existing = folder
         while not os.path.lexists(existing) and os.path.dirname(existing) != existing:
             existing = os.path.dirname(existing)
         if not os.path.isdir(existing):
-            message = f"stage {self.name!r}: cannot write to {self._folder}: {existing} is not a folder"
+            message = f"stage {self.name!r}: cannot write to {folder}: {existing} is not a folder"
             raise OutputError(message)
         if not os.access(existing, os.W_OK | os.X_OK):
-            message = f"stage {self.name!r}: cannot write to {self._folder}: {existing} is not writable for this user"
+            message = f"stage {self.name!r}: cannot write to {folder}: {existing} is not writable for this user"
             raise OutputError(message)
-        names = os.listdir(existing) if existing == self._folder else []
-        return sorted(name for name in names if not name.startswith("."))
+
+    def commit_output(self, output: RunOutput) -> None:
+        """Lay the manifest down; with ``mode="overwrite"`` remove what the run has not written."""
+        own = f".{self.get_file_extension()}"
+        self._folder.commit(output, replaces=(own, *_DATA) if self.mode == "overwrite" else None)
 
     def process(self, task: DocumentBatch) -> FileGroupTask:
         """Write the batch; the result names the file.
@@ -153,14 +162,14 @@ class BaseWriter(ProcessingStage[DocumentBatch, FileGroupTask]):
             OutputError: The file cannot be written: no space, no permission, no connection.
             DataError: The batch has no such column, or values that the format cannot hold.
         """
-        fs, folder = self._location()
-        target = posixpath.join(folder, self._file_name(task))
+        _, folder = self._folder.place
+        name = self._file_name(task)
+        target = posixpath.join(folder, name)
         try:
-            if fs is None:
-                os.makedirs(folder, exist_ok=True)
-            else:
-                fs.makedirs(folder, exist_ok=True)
+            self._folder.make()
             self.write_data(task, target)
+            handle, self._handle = self._handle, None
+            nbytes, digest = self._folder.digest(name) if handle is None else (handle.nbytes, handle.sha256)
         except OutputError:
             raise
         except OSError as error:
@@ -169,15 +178,19 @@ class BaseWriter(ProcessingStage[DocumentBatch, FileGroupTask]):
                 "No part of it was left; files written before are complete"
             )
             raise OutputError(message) from error
-        published = target if fs is None else fs.unstrip_protocol(target)
+        published = self._folder.url(name)
+        self.record_written(WrittenFile(published, task.num_items, nbytes, digest))
         return FileGroupTask(
             dataset_name=task.dataset_name, data=[published], _metadata={"format": self.get_file_extension()}
         )
 
-    def open_output(self, file_path: str) -> AbstractContextManager[IO[bytes]]:
-        """Return a context manager that opens the file for writing; it appears, complete, when the block ends well."""
-        fs, _ = self._location()
-        return atomic_output(file_path, fs=fs)
+    @contextmanager
+    def open_output(self, file_path: str) -> Generator[IO[bytes]]:
+        """Open the file for writing; it appears, complete, when the block ends well."""
+        fs, _ = self._folder.place
+        with atomic_output(file_path, fs=fs) as raw:
+            self._handle = DigestingHandle(raw)
+            yield cast("IO[bytes]", self._handle)
 
     def select_fields(self, task: DocumentBatch) -> Any:
         """Return the payload with the columns of `fields`.
@@ -203,12 +216,6 @@ class BaseWriter(ProcessingStage[DocumentBatch, FileGroupTask]):
         present = [name for name in self.fields if name in there]
         return data[present] if hasattr(data, "iloc") else data.select(present)
 
-    def _location(self) -> tuple[AbstractFileSystem | None, str]:
-        """Return filesystem (`None`: the local disk) and folder on it; fsspec keeps its filesystems, so asking is cheap."""
-        if not is_remote_url(self._folder):
-            return None, self._folder
-        return resolve_url(self._folder, self.write_kwargs.get("storage_options"))
-
     def _file_name(self, task: DocumentBatch) -> str:
         sources = [str(path) for path in task._metadata.get("source_files") or []]
         # Without an engine tasks have no ids; the content keeps two such batches from sharing a name.
@@ -216,8 +223,3 @@ class BaseWriter(ProcessingStage[DocumentBatch, FileGroupTask]):
         extension = self.get_file_extension()
         suffix = self.get_compression_suffix()
         return f"{get_deterministic_hash(sources, seed)}.{extension}{'' if extension.endswith(suffix) else suffix}"
-
-
-def _names_in(fs: Any, folder: str) -> list[str]:
-    names = names_in(fs, folder) if fs.isdir(folder) else []
-    return sorted(name for name in names if not name.startswith("."))
