@@ -105,7 +105,7 @@ def files_of(logs: Iterable[Log]) -> PastFiles:
     for log in logs:
         for stage, file, marks in log.files:
             if marks and marks <= log.finished:
-                past.whole.setdefault(stage, {})[file.path] = file
+                past.whole.setdefault(stage, {})[file.path] = file, frozenset(marks)
             else:
                 past.loose.setdefault(stage, set()).add(file.path)
     return past
@@ -126,6 +126,9 @@ def _header(name: str, line: bytes, warnings: list[str]) -> list[StageFingerprin
             "install the version that wrote it or a newer one, or choose another checkpoint_path"
         )
         raise CheckpointError(message)
+    if fields["format"] < _FORMAT:
+        warnings.append(f"{name} was written by an older version, which did not note files, and counts for nothing")
+        return None
     try:
         return [
             StageFingerprint(str(stage), {str(part): str(digest) for part, digest in parts.items()})

@@ -136,7 +136,11 @@ def count_items(envelopes: Iterable[Envelope]) -> int:
 def _source_claims(sources: Sources, identity: str, task: Task[Any], tally: Tally) -> Claims:
     """Return the claims of a task that is a source: all of itself; none, and it is counted, if the run leaves it out."""
     name = sources.name(identity, task)
-    if sources.leaves_out(identity, name):
-        tally.counts.sources_left_out += 1
+    if sources.is_of_another_shard(identity):
+        tally.leave_out(None)
+        return ()
+    mark = sources.finished_mark(name)
+    if mark is not None:
+        tally.leave_out(mark)
         return ()
     return ((name, ONE),)

@@ -1,4 +1,4 @@
-"""A task in flight, and what a stage has to tell of one: that it left early, or that a file was written for it."""
+"""A task in flight, and what a stage has to tell beside: who left early, which files were written, which sources it left out."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ __all__ = ["Envelope", "Outcome", "Receipt"]
 
 
 class Outcome(StrEnum):
-    """What became of a task that will not reach the end of the pipeline; or that a file was written for one that may."""
+    """What a receipt is about: a task that will not reach the end of the pipeline, a file, or sources that go no further."""
 
     DROPPED = "dropped"
     FAILED = "failed"
     WRITTEN = "written"
+    LEFT_OUT = "left out"
 
 
 @dataclass(slots=True)
@@ -51,16 +52,17 @@ class Envelope:
 
 @dataclass(slots=True)
 class Receipt:
-    """What became of a task that left early, or of which a file was written. Travels to the driver in-band with the data.
+    """What a stage has to tell of a task, beside what it made of it. Travels to the driver in-band with the data.
 
     Attributes:
-        id: The task's id.
+        id: The task's id; empty for sources that were left out, which have one receipt for many.
         claims: The shares that it gives back. For a file, whose they are says which sources are in it.
-        outcome: Dropped on purpose, failed, or written.
-        stage: Name of the stage that it left in, or that wrote.
+        outcome: What it is about.
+        stage: Name of the stage.
         reason: Why, in a word or two; reports count by it.
         failure: What was raised, for a failed task.
-        written: The file.
+        written: The file that was written.
+        marks: Marks of sources that were left out as they are finished, one after the other.
     """
 
     id: str
@@ -70,6 +72,8 @@ class Receipt:
     reason: str
     failure: Failure | None = None
     written: WrittenFile | None = None
+    marks: bytes = b""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Receipt, (self.id, self.claims, self.outcome, self.stage, self.reason, self.failure, self.written))
+        own = (self.id, self.claims, self.outcome, self.stage, self.reason, self.failure, self.written, self.marks)
+        return (Receipt, own)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from nemo_curator.engine.beacon import Where
-from nemo_curator.engine.envelope import Receipt
+from nemo_curator.engine.envelope import Outcome, Receipt
 from nemo_curator.engine.host import Progressed, WorkerVanished
 from nemo_curator.engine.metrics import StageCounts
 from nemo_curator.engine.packing import Slice
@@ -60,7 +60,7 @@ class Debt:
     def add(self, outputs: int, receipts: Iterable[Receipt], counts: Sequence[StageCounts]) -> None:
         """Note what was handed on."""
         self.outputs += outputs
-        self.receipts.update(receipt.stage for receipt in receipts)
+        self.receipts.update(receipt.stage for receipt in receipts if receipt.outcome is not Outcome.LEFT_OUT)
         if not self.counts:
             self.counts = [StageCounts() for _ in counts]
         for mine, more in zip(self.counts, counts, strict=True):
@@ -137,7 +137,8 @@ class Job:
         skip.outputs -= old
         new: list[Receipt] = []
         for receipt in event.receipts:
-            if skip.receipts[receipt.stage] > 0:
+            # Of sources that are left out there may be one receipt or several; to hear of them twice does no harm.
+            if receipt.outcome is not Outcome.LEFT_OUT and skip.receipts[receipt.stage] > 0:
                 skip.receipts[receipt.stage] -= 1
             else:
                 new.append(receipt)

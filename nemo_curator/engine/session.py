@@ -150,7 +150,7 @@ class Session:
         Args:
             segment: The segment.
             counts: Of its stages.
-            receipts: Tasks that left early, and files.
+            receipts: Tasks that left early, files, sources that were left out.
             deliveries: Tasks that reached the end.
             undone: Counts that were entered before, of work that a worker's death has undone.
             queued: Tasks that wait in front of each segment.
@@ -171,6 +171,9 @@ class Session:
         for receipt in receipts:
             if receipt.outcome is Outcome.WRITTEN:
                 written.append(self._written.add(receipt))
+                continue
+            if receipt.outcome is Outcome.LEFT_OUT:
+                self._written.left_out(receipt.marks)
                 continue
             finished += self._ledger.see(receipt.id, receipt.claims, failed=receipt.outcome is Outcome.FAILED)
             if receipt.failure is not None:

@@ -8,14 +8,14 @@ from typing import Any
 
 from nemo_curator.tasks import Task
 
-__all__ = ["EVERY_SOURCE", "Sources", "mark_of", "shard_of"]
+__all__ = ["EVERY_SOURCE", "MARK_BYTES", "Sources", "mark_of", "shard_of"]
 
-_MARK_BYTES = 12
+MARK_BYTES = 12
 
 
 def mark_of(source: str) -> bytes:
     """Return what stands for a source's name where there may be millions of them."""
-    return hashlib.blake2b(source.encode("utf-8", "surrogatepass"), digest_size=_MARK_BYTES).digest()
+    return hashlib.blake2b(source.encode("utf-8", "surrogatepass"), digest_size=MARK_BYTES).digest()
 
 
 def shard_of(task_id: str, total: int) -> int:
@@ -46,11 +46,16 @@ class Sources:
         """
         return f"{task_id}@{task.content_state()}" if self.resumes else task_id
 
-    def leaves_out(self, task_id: str, name: str) -> bool:
-        """Say whether the run leaves a source out: it is finished, or another shard's."""
-        if self.shard is not None and shard_of(task_id, self.shard[1]) != self.shard[0]:
-            return True
-        return bool(self.finished) and mark_of(name) in self.finished
+    def is_of_another_shard(self, task_id: str) -> bool:
+        """Say whether another shard has the source."""
+        return self.shard is not None and shard_of(task_id, self.shard[1]) != self.shard[0]
+
+    def finished_mark(self, name: str) -> bytes | None:
+        """Return the mark of a source that is finished; nothing for another one."""
+        if not self.finished:
+            return None
+        mark = mark_of(name)
+        return mark if mark in self.finished else None
 
 
 EVERY_SOURCE = Sources()

@@ -31,9 +31,13 @@ class Tally:
         self._quarantine = quarantine
         self.counts = StageCounts()
         self.receipts: list[Receipt] = []
+        self._left_out: list[bytes] = []
 
     def take(self) -> tuple[StageCounts, list[Receipt]]:
         """Return everything since the last `take`."""
+        if self._left_out:
+            marks, self._left_out = b"".join(self._left_out), []
+            self.receipts.append(Receipt("", (), Outcome.LEFT_OUT, self._planned.name, "finished", marks=marks))
         taken = self.counts, self.receipts
         self.counts, self.receipts = StageCounts(), []
         return taken
@@ -48,6 +52,12 @@ class Tally:
         """Count a task that became nothing."""
         self.counts.drop(reason)
         self.receipts.append(Receipt(envelope.id, envelope.claims, Outcome.DROPPED, self._planned.name, reason))
+
+    def leave_out(self, mark: bytes | None) -> None:
+        """Count a source that goes no further: finished before, and then its mark, or another shard's."""
+        self.counts.sources_left_out += 1
+        if mark is not None:
+            self._left_out.append(mark)
 
     def wrote(self, members: Sequence[Envelope], file: WrittenFile) -> None:
         """Note a file that was written in a call with these tasks."""

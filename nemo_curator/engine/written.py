@@ -8,9 +8,13 @@ from typing import Protocol
 
 from nemo_curator.engine.envelope import Receipt
 from nemo_curator.engine.plan import ExecutionPlan
+from nemo_curator.engine.sources import MARK_BYTES
 from nemo_curator.utils.output_manifest import RunOutput, WrittenFile
 
-__all__ = ["FileNote", "PastFiles", "Progress", "Written"]
+__all__ = ["FileNote", "MarkedFile", "PastFiles", "Progress", "Written"]
+
+MarkedFile = tuple[WrittenFile, frozenset[bytes]]
+"""A file, and the marks of the sources that it has something of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +37,11 @@ class PastFiles:
     """What runs that this one goes on with have written, by stage.
 
     Attributes:
-        whole: Files of sources that are finished, which this run will not write.
+        whole: Files of sources that are finished, with the marks of these; the run will not write them.
         loose: Paths of files of sources that are not. Most will be written again, under the same names.
     """
 
-    whole: dict[str, dict[str, WrittenFile]] = field(default_factory=dict[str, dict[str, WrittenFile]])
+    whole: dict[str, dict[str, MarkedFile]] = field(default_factory=dict[str, dict[str, MarkedFile]])
     loose: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
 
 
@@ -69,9 +73,10 @@ class Written:
     def __init__(self, plan: ExecutionPlan, past: PastFiles | None = None) -> None:
         past = past or PastFiles()
         self._plan = plan
-        self._files = {stage: dict(files) for stage, files in past.whole.items()}
+        self._past = past.whole
         self._loose = {stage: set(paths) for stage, paths in past.loose.items()}
         self._now: dict[str, dict[str, WrittenFile]] = {}
+        self._left_out: set[bytes] = set()
         self._shares = False
 
     @property
@@ -86,6 +91,10 @@ class Written:
         self._now.setdefault(receipt.stage, {})[receipt.written.path] = receipt.written
         return FileNote(receipt.stage, receipt.written, tuple(source for source, _ in receipt.claims))
 
+    def left_out(self, marks: bytes) -> None:
+        """Note sources that are there, and finished."""
+        self._left_out.update(marks[start : start + MARK_BYTES] for start in range(0, len(marks), MARK_BYTES))
+
     def begin_again(self) -> None:
         """Forget what was written: it will be again, but perhaps in files of other names."""
         for stage, files in self._now.items():
@@ -94,13 +103,28 @@ class Written:
 
     def commit(self, *, is_part: bool) -> None:
         """Let every stage commit what it has written. May raise what they raise."""
-        for stage, files in self._now.items():
-            self._files.setdefault(stage, {}).update(files)
-        everything = frozenset(path for files in self._files.values() for path in files)
+        files: dict[str, dict[str, WrittenFile]] = {}
+        earlier: dict[str, list[WrittenFile]] = {}
+        for stage, past in self._past.items():
+            for path, (file, marks) in past.items():
+                if marks.isdisjoint(self._left_out):
+                    earlier.setdefault(stage, []).append(file)
+                else:
+                    files.setdefault(stage, {})[path] = file
+        for stage, now in self._now.items():
+            files.setdefault(stage, {}).update(now)
+        everything = frozenset(path for own in files.values() for path in own)
         shard = next((planned.sources.shard for planned in self._plan.stages if planned.sources is not None), None)
         for planned in self._plan.stages:
-            own = tuple(self._files.get(planned.name, {}).values())
-            stale = self._loose.get(planned.name, set()) - everything
-            planned.stage.commit_output(
-                RunOutput(self._plan.name, own, everything, tuple(sorted(stale)), is_part, shard)
+            stage = planned.name
+            output = RunOutput(
+                pipeline=self._plan.name,
+                files=tuple(files.get(stage, {}).values()),
+                all_paths=everything,
+                earlier=tuple(file for file in earlier.get(stage, ()) if file.path not in everything),
+                # Other shards may be at work with the same checkpoint: what is loose may be theirs.
+                stale=() if shard is not None else tuple(sorted(self._loose.get(stage, set()) - everything)),
+                is_part=is_part,
+                shard=shard,
             )
+            planned.stage.commit_output(output)

@@ -58,6 +58,7 @@ class RunOutput:
         pipeline: Name of the pipeline.
         files: What the stage has written, in this run and in those that it has gone on with.
         all_paths: What any stage of the run has written.
+        earlier: What earlier runs have written of sources that are no longer there.
         stale: Files that the stage wrote for tasks that were then made anew, in another way: nothing of this run is in them alone.
         is_part: The run was not about everything that the folder is for: a replay of failed tasks, say.
         shard: The shard of all sources that the run took, from 0, and the number of shards; `None` for all.
@@ -66,6 +67,7 @@ class RunOutput:
     pipeline: str
     files: tuple[WrittenFile, ...]
     all_paths: frozenset[str]
+    earlier: tuple[WrittenFile, ...] = ()
     stale: tuple[str, ...] = ()
     is_part: bool = False
     shard: tuple[int, int] | None = None
@@ -183,7 +185,10 @@ class OutputFolder:
         try:
             self.make(METADATA_DIRNAME)
             there = set(self.names())
-            new = {self._name(file.path): file for file in output.files}
+            replaces = None if output.is_part else replaces
+            # Whoever overwrites wants what the input makes, as it is now; of a shard nobody knows whether others have the source.
+            files = output.files if replaces is not None or output.shard is not None else output.files + output.earlier
+            new = {self._name(file.path): file for file in files}
             gone = sorted(new.keys() - there)
             if gone:
                 message = (
@@ -192,7 +197,6 @@ class OutputFolder:
                 )
                 raise OutputError(message)
             ours = {self._name(path) for path in output.all_paths if self._is_here(path)}
-            replaces = None if output.is_part else replaces
             old = self._entries(output.shard)
             kept = {name for name in old if name in there and (replaces is None or name in ours)}
             stale = {self._name(path) for path in output.stale} & there
@@ -201,6 +205,8 @@ class OutputFolder:
             }
             self._write(output, entries)
             self._remove(stale | self._replaced(output, old, there - ours, replaces))
+            if replaces is not None and output.shard is None:
+                self._remove_other_manifests()
         except OSError as error:
             message = (
                 f"the output in {self.path} is whole, but what belongs to it cannot be noted: {error}. Make room or mend the connection, "
@@ -210,8 +216,11 @@ class OutputFolder:
 
     def manifests(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Return what the manifests here say: for each, entries by file name."""
+        return {name: self._read(name) for name in self._manifest_names()}
+
+    def _manifest_names(self) -> list[str]:
         names = self._names_in(METADATA_DIRNAME)
-        return {name: self._read(name) for name in names if name.startswith("manifest") and name.endswith(".json")}
+        return [name for name in names if name.startswith("manifest") and name.endswith(".json")]
 
     def _replaced(
         self, output: RunOutput, old: Mapping[str, Any], others: set[str], replaces: Iterable[str] | None
@@ -224,17 +233,24 @@ class OutputFolder:
         return {name for name in others if has_extension(name, replaces)}
 
     def _remove(self, names: Iterable[str]) -> None:
-        fs, folder = self.place
         names = sorted(names)
         for name in names:
-            path = posixpath.join(folder, name)
-            if fs is None:
-                os.unlink(path)
-            else:
-                fs.rm_file(path)
+            self._delete(name)
         if names:
             shown = ", ".join(names[:_SHOWN])
             _log.info("%s: removed %d files that this run has replaced: %s", self.path, len(names), shown)
+
+    def _remove_other_manifests(self) -> None:
+        for name in set(self._manifest_names()) - {_manifest_name(None)}:
+            self._delete(posixpath.join(METADATA_DIRNAME, name))
+
+    def _delete(self, name: str) -> None:
+        fs, folder = self.place
+        path = posixpath.join(folder, name)
+        if fs is None:
+            os.unlink(path)
+        else:
+            fs.rm_file(path)
 
     def _write(self, output: RunOutput, entries: Mapping[str, Mapping[str, Any]]) -> None:
         fs, folder = self.place

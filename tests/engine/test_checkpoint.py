@@ -18,9 +18,11 @@ from nemo_curator.engine.checkpoint import METADATA_DIRNAME, Checkpoint, Past
 from nemo_curator.engine.compile import compile_plan
 from nemo_curator.engine.plan import ExecutionPlan
 from nemo_curator.engine.sources import mark_of
+from nemo_curator.engine.written import FileNote, PastFiles
 from nemo_curator.errors import CheckpointError, PlanError
 from nemo_curator.testing.stages import Add, Count
 from nemo_curator.utils.file_listing import resolve_url
+from nemo_curator.utils.output_manifest import WrittenFile
 
 NAMES = [f"0_{number}@{'ab' * 12}" for number in range(20)]
 
@@ -105,6 +107,63 @@ def test_another_version_of_the_pipeline_counts_apart(path: str) -> None:
     )
 
 
+def _note(number: int, *names: str) -> FileNote:
+    return FileNote("writer", WrittenFile(f"/out/{number}", number, 10 * number, "ab" * 32), names)
+
+
+def test_files_are_whole_with_their_sources(path: str) -> None:
+    with Checkpoint(path, _plan()) as checkpoint:
+        checkpoint.note([_note(1, "a"), _note(2, "a", "b")], ["a"])
+        checkpoint.note([_note(3, "c"), _note(4)], ["c"])
+    with Checkpoint(path, _plan()) as checkpoint:
+        # What another run finishes does not make whole what this one had begun.
+        checkpoint.note([_note(5, "d")], ["b", "d"])
+    past = _read(path)
+    assert past.finished == _marks(["a", "b", "c", "d"])
+    assert {path: file.rows for path, (file, _) in past.files.whole["writer"].items()} == {
+        "/out/1": 1,
+        "/out/3": 3,
+        "/out/5": 5,
+    }
+    assert past.files.loose == {"writer": {"/out/2", "/out/4"}}
+    assert _read(path, amount=2).files == PastFiles()
+
+
+def test_what_is_forgotten_is_not_there(path: str) -> None:
+    with Checkpoint(path, _plan()) as checkpoint:
+        checkpoint.note([_note(1, "a")], ["a"])
+        checkpoint.forget()
+        checkpoint.note([_note(2, "b")], ["b"])
+        checkpoint.forget()
+        checkpoint.forget()
+        checkpoint.note([_note(3, "a")], ["a"])
+    past = _read(path)
+    assert past.finished == _marks(["a"])
+    assert list(past.files.whole["writer"]) == ["/out/3"]
+
+
+def test_nothing_counts_after_a_line_that_is_damaged(tmp_path: Path) -> None:
+    _write(str(tmp_path), NAMES[:9])
+    (file,) = _files(tmp_path)
+    lines = file.read_bytes().splitlines(keepends=True)
+    lines[5] = lines[5].replace(b"@", b"#")
+    file.write_bytes(b"".join(lines))
+    past = _read(str(tmp_path))
+    assert past.finished == _marks(NAMES[:4])
+    (warning,) = past.warnings
+    assert warning.startswith("line 6 of finished-")
+    assert "it and the 4 lines after it count for nothing; their sources are run again" in warning
+
+
+def test_an_older_format_counts_for_nothing(tmp_path: Path) -> None:
+    _write(str(tmp_path), NAMES[:3])
+    (file,) = _files(tmp_path)
+    file.write_bytes(file.read_bytes().replace(b'"format": 2', b'"format": 1'))
+    past = _read(str(tmp_path))
+    assert past.finished == set()
+    assert "was written by an older version, which did not note files, and counts for nothing" in past.warnings[0]
+
+
 @given(cut=st.integers(0, 3000))
 def test_a_file_that_ends_anywhere_says_nothing_wrong(cut: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("cut")
@@ -139,7 +198,7 @@ def test_what_is_not_ours_is_left_alone(tmp_path: Path) -> None:
     (folder / "finished-foreign.log").write_bytes(b"\x00\xff not ours\n0_1\n")
     (folder / "finished-empty.log").write_bytes(b"")
     (folder / "finished-other.log").write_text('{"kind": "other"}\n')
-    (folder / "finished-half.log").write_text(json.dumps({"kind": "nemo_curator finished sources", "format": 1}) + "\n")
+    (folder / "finished-half.log").write_text(json.dumps({"kind": "nemo_curator finished sources", "format": 2}) + "\n")
     (folder / "host-12.mdb").write_bytes(b"lmdb")
     past = _read(str(tmp_path))
     assert past.finished == _marks(NAMES[:2])

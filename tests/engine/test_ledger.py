@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,3 +79,37 @@ def test_one_task_with_two_outcomes_is_a_conflict() -> None:
     assert ledger.conflicts == []
     ledger.see(first, one, failed=True)
     assert ledger.conflicts == [first]
+
+
+@given(
+    st.lists(st.tuples(st.sets(st.integers(0, 9), min_size=1, max_size=3), st.booleans()), min_size=1, max_size=12),
+    st.randoms(),
+)
+def test_sources_in_one_task_finish_together(tasks: list[tuple[set[int], bool]], chance: random.Random) -> None:
+    splits: dict[int, Split] = {}
+    left = Counter(source for sources, _ in tasks for source in sources)
+    deliveries: list[Delivery] = []
+    for number, (sources, failed) in enumerate(tasks):
+        claims: list[tuple[str, int]] = []
+        for source in sorted(sources):
+            split = splits.setdefault(source, Split(((f"s{source}", ONE),)))
+            left[source] -= 1
+            claims += split.take() if left[source] else split.rest()
+        deliveries.append((f"t{number}", tuple(claims), failed))
+    chance.shuffle(deliveries)
+    # The reference: sources are one where a task has both, and one failure is everybody's.
+    groups = [{source} for source in splits]
+    for sources, _ in tasks:
+        touched = [group for group in groups if group & sources]
+        groups = [group for group in groups if not group & sources] + [set[int]().union(*touched)]
+    whole = [group for group in groups if not any(failed and sources & group for sources, failed in tasks)]
+    ledger = Ledger()
+    finished: list[set[str]] = []
+    for identity, claims, failed in deliveries:
+        finished.append(set(ledger.see(identity, claims, failed=failed)))
+    assert sorted(source for done in finished for source in done) == sorted(f"s{n}" for group in whole for n in group)
+    for group in whole:
+        names = {f"s{source}" for source in group}
+        assert any(names <= done for done in finished)
+    assert ledger.completed + ledger.failed == len(splits)
+    assert (ledger.under_way(), ledger._bonds) == ([], {})

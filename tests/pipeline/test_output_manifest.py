@@ -176,6 +176,38 @@ def test_shards_have_manifests_of_their_own(tmp_path: Path) -> None:
     assert check_output(str(out)) == []
 
 
+def test_shards_of_one_checkpoint_and_a_run_of_all(tmp_path: Path) -> None:
+    out, checkpoint = tmp_path / "out", str(tmp_path / "c")
+    make_inputs(tmp_path / "in")
+    pipeline = _copy(tmp_path / "in", JsonlWriter(str(out), mode="overwrite"))
+    for shard in range(3):
+        pipeline.run(INLINE, shard=(shard, 3), checkpoint_path=checkpoint)
+    manifests = OutputFolder(str(out)).manifests()
+    assert len(manifests) == 3
+    assert sum(map(len, manifests.values())) == 40
+    pipeline.run(INLINE, checkpoint_path=checkpoint)
+    assert pipeline.last_report is not None
+    assert pipeline.last_report.sources_left_out == 40
+    assert list(OutputFolder(str(out)).manifests()) == ["manifest.json"]
+    assert set(_manifest(out)["written"]) == set(contents(out))
+
+
+@pytest.mark.parametrize("mode", ["ignore", "overwrite"])
+def test_input_that_is_no_longer_there(tmp_path: Path, mode: str) -> None:
+    out, checkpoint = tmp_path / "out", str(tmp_path / "c")
+    inputs = make_inputs(tmp_path / "in")
+    pipeline = _copy(inputs, JsonlWriter(str(out), mode=mode))
+    pipeline.run(INLINE, checkpoint_path=checkpoint)
+    (inputs / "003.jsonl").unlink()
+    (inputs / "004.jsonl").write_text('{"id": "new"}\n')
+    pipeline.run(INLINE, checkpoint_path=checkpoint)
+    # Inputs are moved away by some once they are done with; only who overwrites wants their output gone too.
+    expected = {f"{file}.{row}" for file in range(40) for row in range(20) if file not in (3, 4)} | {"new"}
+    expected |= {f"3.{row}" for row in range(20)} if mode == "ignore" else set()
+    assert _ids(out) == Counter(dict.fromkeys(expected, 1))
+    assert set(_manifest(out)["written"]) == set(contents(out))
+
+
 @pytest.mark.parametrize("row", ["1.0", "38.0", "0.5"])
 def test_what_was_grouped_is_there_once_however_it_is_grouped_again(tmp_path: Path, row: str) -> None:
     out, flag = tmp_path / "out", tmp_path / "flag"
