@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from glob import has_magic
+from itertools import pairwise
 from typing import Any
 
 from nemo_curator.errors import InputError, OptionError, did_you_mean
@@ -16,7 +17,7 @@ from nemo_curator.stages.resources import Resources
 from nemo_curator.tasks import EmptyTask, FileGroupTask
 from nemo_curator.utils.byte_sizes import format_bytes, parse_bytes_string_to_int
 from nemo_curator.utils.client_utils import is_remote_url
-from nemo_curator.utils.compression import extensions_of
+from nemo_curator.utils.compression import compression_of, extensions_of
 from nemo_curator.utils.file_listing import (
     FoundFile,
     has_extension,
@@ -33,9 +34,18 @@ _log = logging.getLogger(__name__)
 
 _DEFAULT_EXTENSIONS = [".jsonl", ".json", ".parquet"]
 _LARGE_FILE = 512 * 1000**2
+_PART = 256 * 1000**2
 _READERS = {".parquet": "ParquetReader", ".jsonl": "JsonlReader", ".json": "JsonlReader"}
 # Asking an object store about every path of a long list takes minutes; what is missing then shows when it is read.
 _REMOTE_PATHS_CHECKED = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """What becomes a task: files, or a part of one."""
+
+    paths: list[str]
+    byte_range: tuple[int, int] | tuple[()] = ()
 
 
 @dataclass
@@ -55,6 +65,9 @@ class FilePartitioningStage(ProcessingStage[EmptyTask, FileGroupTask]):
             ``.jsonl.gz`` too. Default: .jsonl, .json and .parquet.
         storage_options: For fsspec.
         limit: Groups to keep, from the first.
+        split_files: Cut files that are larger than the blocksize (256 MB when neither `blocksize` nor `files_per_partition` is given)
+            into parts of at most that size, each a group of its own. For readers that can begin in the middle, see
+            `FileGroupTask.byte_range`; compressed files stay whole.
     """
 
     file_paths: str | list[str]
@@ -64,6 +77,7 @@ class FilePartitioningStage(ProcessingStage[EmptyTask, FileGroupTask]):
     storage_options: dict[str, Any] | None = None
     limit: int | None = None
     name: str = "file_partitioning"
+    split_files: bool = False
     # Not annotated, so that it is not an argument of the constructor.
     resources = Resources(cpus=0.5)
 
@@ -128,21 +142,36 @@ class FilePartitioningStage(ProcessingStage[EmptyTask, FileGroupTask]):
         if not by_path:
             _log.warning("stage %r: no %s file in %s", self.name, self._wanted(), self._where())
             return []
-        groups = self._group([by_path[path] for path in sorted(by_path)])
-        dataset = infer_dataset_name_from_path(groups[0][0])
+        files = [by_path[path] for path in sorted(by_path)]
+        cut = [part for file in files for part in self._parts_of(file)]
+        in_parts = {part.paths[0] for part in cut}
+        groups = [_Group(paths) for paths in self._group([file for file in files if file.path not in in_parts])] + cut
+        if self._block_bytes is None:
+            groups.sort(key=lambda group: (group.paths[0], group.byte_range))
+        dataset = infer_dataset_name_from_path(files[0].path)
         return [
             FileGroupTask(
                 dataset_name=dataset,
-                data=paths,
-                _metadata={"partition_index": index, "total_partitions": len(groups), "source_files": paths},
+                data=group.paths,
+                _metadata={"partition_index": index, "total_partitions": len(groups), "source_files": group.paths},
+                reader_config={"byte_range": list(group.byte_range)} if group.byte_range else {},
             )
-            for index, paths in enumerate(groups[: self.limit])
+            for index, group in enumerate(groups[: self.limit])
         ]
 
     def _found(self, *, lazily: bool = False) -> Iterator[FoundFile]:
         recurse = isinstance(self.file_paths, str)
         for entry in self._entries:
             yield from iter_files(entry, recurse=recurse, storage_options=self.storage_options, lazily=lazily)
+
+    def _parts_of(self, file: FoundFile) -> list[_Group]:
+        """Return the parts that a file is read in; none if it is read whole."""
+        most = _PART if self.files_per_partition is None and self._block_bytes is None else self._block_bytes
+        if not self.split_files or most is None or file.size <= most or compression_of(file.path) is not None:
+            return []
+        number = -(-file.size // most)
+        cuts = [file.size * part // number for part in range(number + 1)]
+        return [_Group([file.path], bounds) for bounds in pairwise(cuts)]
 
     def _group(self, files: list[FoundFile]) -> list[list[str]]:
         if self._block_bytes is not None:

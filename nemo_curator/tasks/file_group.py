@@ -24,7 +24,13 @@ def _no_config() -> dict[str, Any]:
 
 @dataclass(repr=False)
 class FileGroupTask(Task[list[Any]]):
-    """A list of paths, read as one task."""
+    """A list of paths, read as one task; or a part of one file.
+
+    Attributes:
+        data: The paths.
+        reader_config: What the reader has to know beside; ``{"byte_range": [start, stop]}`` for the part of the one file in `data` whose
+            records begin at these bytes, `stop` excluded.
+    """
 
     data: list[Any] = field(default_factory=_no_paths)
     reader_config: dict[str, Any] = field(default_factory=_no_config)
@@ -33,6 +39,12 @@ class FileGroupTask(Task[list[Any]]):
     def num_items(self) -> int:
         """Number of files."""
         return len(self.data)
+
+    @property
+    def byte_range(self) -> tuple[int, int] | None:
+        """Which part of its one file the task is about; nothing for whole files."""
+        given = self.reader_config.get("byte_range")
+        return None if given is None else (int(given[0]), int(given[1]))
 
     def validate(self) -> bool:
         """Warn about an empty list; refuse anything that is not a list."""
@@ -51,5 +63,6 @@ class FileGroupTask(Task[list[Any]]):
         return get_deterministic_hash([f"{path} {file_state(str(path))}" for path in self.data])
 
     def get_deterministic_id(self) -> str | None:
-        """Return the hash of the sorted paths."""
-        return get_deterministic_hash([str(path) for path in self.data])
+        """Return the hash of the sorted paths, and of the part if it is one."""
+        part = self.byte_range
+        return get_deterministic_hash([str(path) for path in self.data], "" if part is None else f"{part[0]}-{part[1]}")

@@ -265,7 +265,7 @@ def test_a_bad_line_is_named(tmp_path: Path, case: str, engine: str) -> None:
     [
         (b"PAR1....PAR1", "is not JSON Lines but looks like a Parquet file: read it with ParquetReader"),
         (
-            gzip.compress(b"{}"),
+            gzip.compress(b"{}", mtime=0),
             "looks like a gzip file: let its name end in .gz, or pass read_kwargs={'compression': 'gzip'}",
         ),
         (b'[\n{"a":1}\n]\n', "looks like a JSON array: write one object on each line: jq -c '.[]' FILE"),
@@ -337,7 +337,7 @@ def test_the_composite_lists_and_reads() -> None:
     assert not JsonlReaderStage().outputs_are_complete
     assert reader.get_description() == "Read in: 3 files a task, columns text"
     assert JsonlReader("in", blocksize="1MB").get_description() == "Read in: 1MB a task, all columns"
-    assert JsonlReader("in").get_description() == "Read in: one file a task, all columns"
+    assert JsonlReader("in").get_description() == "Read in: one file a task, large ones in parts, all columns"
     assert reader.with_({"jsonl_reader": {"batch_size": 4}}).decompose_and_apply_with()[1].batch_size == 4
     assert mine == {"storage_options": {"x": 1}}
     with pytest.raises(NotImplementedError, match="task_type='image' does not exist"):

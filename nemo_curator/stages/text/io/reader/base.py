@@ -22,7 +22,7 @@ __all__ = ["BaseReader", "FileReader"]
 
 @dataclass
 class BaseReader(ProcessingStage[FileGroupTask, DocumentBatch]):
-    """Read the files of a group into one batch of documents. A subclass reads one file.
+    """Read the files of a group, or a part of a file, into one batch of documents. A subclass reads one file.
 
     Attributes:
         fields: Columns to keep, in this order; `None` for all.
@@ -62,6 +62,15 @@ class BaseReader(ProcessingStage[FileGroupTask, DocumentBatch]):
     def read_file(self, path: str) -> pd.DataFrame | pa.Table:
         """Return the rows of one file, with the columns of `fields` where it has them."""
 
+    def can_split(self) -> bool:
+        """Say whether the stage reads parts of files, through `read_part`. The default does not."""
+        return False
+
+    def read_part(self, path: str, start: int, stop: int) -> pd.DataFrame | pa.Table:
+        """Return the rows of a file that begin at bytes from `start` up to `stop`, that one excluded; there may be none."""
+        message = f"stage {self.name!r} does not read parts of files; make its tasks with split_files=False"
+        raise NotImplementedError(message)
+
     def outputs(self) -> tuple[list[str], list[str]]:
         """Return the columns, as far as they are known before reading."""
         return ["data"], list(self.fields or [])
@@ -75,13 +84,16 @@ class BaseReader(ProcessingStage[FileGroupTask, DocumentBatch]):
         for package in ("pandas", "pyarrow"):
             require(package, extra="text", purpose=f"stage {self.name!r}")
 
-    def process(self, task: FileGroupTask) -> DocumentBatch:
-        """Read all files of the group, one after the other.
+    def process(self, task: FileGroupTask) -> DocumentBatch | None:
+        """Read all files of the group, one after the other, or a part of one; nothing if no row begins in that part.
 
         Raises:
             InputError: A file is gone or may not be read.
             DataError: A file is not of the format, or there is not a single row.
         """
+        if task.byte_range is not None:
+            part = self.read_part(str(task.data[0]), *task.byte_range)
+            return DocumentBatch(dataset_name=task.dataset_name, data=part) if len(part) else None
         parts = [self.read_file(str(path)) for path in task.data]
         rows = sum(len(part) for part in parts)
         if rows == 0 and not self.allow_empty:
@@ -128,7 +140,8 @@ class FileReader(CompositeStage[EmptyTask, DocumentBatch]):
     Attributes:
         file_paths: A folder, a file, a glob pattern, or a list; local or URLs that fsspec knows.
         files_per_partition: Files in a task.
-        blocksize: Bytes in a task, as a number or like ``"128MB"``.
+        blocksize: Bytes in a task, as a number or like ``"128MB"``; larger files are cut into parts where the format allows it.
+            Without it and `files_per_partition` a file is a task, or several if it is larger than 256 MB.
         fields: Columns to keep; `None` for all.
         read_kwargs: Options of the format, and ``storage_options`` for fsspec.
         task_type: Only ``"document"`` exists.
@@ -167,14 +180,16 @@ class FileReader(CompositeStage[EmptyTask, DocumentBatch]):
         return self._parts()
 
     def _parts(self) -> list[ProcessingStage[Any, Any]]:
+        reader = self._reader_stage()
         partitioning = FilePartitioningStage(
             file_paths=self.file_paths,
             files_per_partition=self.files_per_partition,
             blocksize=self.blocksize,
             file_extensions=self.file_extensions,
             storage_options=(self.read_kwargs or {}).get("storage_options"),
+            split_files=reader.can_split(),
         )
-        return [partitioning, self._reader_stage()]
+        return [partitioning, reader]
 
     def get_description(self) -> str:
         """Return what is read, how it is cut into tasks, and which columns are kept."""
@@ -183,6 +198,6 @@ class FileReader(CompositeStage[EmptyTask, DocumentBatch]):
         elif self.blocksize:
             cut = f"{self.blocksize} a task"
         else:
-            cut = "one file a task"
+            cut = "one file a task, large ones in parts"
         columns = f"columns {', '.join(self.fields)}" if self.fields else "all columns"
         return f"Read {self.file_paths}: {cut}, {columns}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nemo_curator.errors import DataError, OptionError, did_you_mean
 from nemo_curator.stages.text.io.reader.base import BaseReader, FileReader
-from nemo_curator.stages.text.io.reader.source import how_to_read, looks_like, read_content
+from nemo_curator.stages.text.io.reader.source import how_to_read, looks_like, read_content, read_lines
 from nemo_curator.utils.compression import known_method
 from nemo_curator.utils.file_utils import FILETYPE_TO_DEFAULT_EXTENSIONS
 
@@ -83,11 +83,23 @@ class JsonlReaderStage(BaseReader):
             InputError: The file is gone or may not be read.
             DataError: It is not JSON Lines in UTF-8 (the message says in which line), or has none of `fields`.
         """
-        import pyarrow as pa
-
         content = read_content(
             path, stage=self.name, storage_options=self._storage_options, compression=self._compression
         )
+        return self._rows(content, path)
+
+    def can_split(self) -> bool:
+        """Say whether lines can be found in the middle of a file: not in one that is compressed, nor in other encodings than UTF-8."""
+        return self._compression == "infer" and "encoding" not in self.read_kwargs
+
+    def read_part(self, path: str, start: int, stop: int) -> pd.DataFrame | pa.Table:
+        """Return the rows of the lines that begin in a part of a file; raises what `read_file` raises."""
+        content = read_lines(path, start, stop, stage=self.name, storage_options=self._storage_options)
+        return self._rows(content, f"{path} (of the lines that begin at bytes {start} to {stop})")
+
+    def _rows(self, content: bytes, path: str) -> pd.DataFrame | pa.Table:
+        import pyarrow as pa
+
         if not content or content.isspace():
             return pa.table({name: pa.nulls(0) for name in self.fields or []})
         return self._select(self._parse(content, path), path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -34,6 +35,34 @@ class ParquetReaderStage(BaseReader):
             DataError: It is not a Parquet file, damaged, or lacks a column of `fields`.
         """
         import pandas as pd
+
+        return self._read(path, pd.read_parquet)
+
+    def can_split(self) -> bool:
+        """Say whether the options are those of reading row groups: another engine's, or filters, are not."""
+        fixed = {self.read_kwargs.get(name, "pyarrow") for name in ("engine", "dtype_backend")}
+        others = set(self.read_kwargs) - {"engine", "columns", "use_threads", "storage_options", "dtype_backend"}
+        return fixed == {"pyarrow"} and not others
+
+    def read_part(self, path: str, start: int, stop: int) -> pd.DataFrame:
+        """Return the rows of the row groups that begin in a part of a file; raises what `read_file` raises."""
+        import pandas as pd
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        def read(source: pa.NativeFile, *, columns: list[str] | None, use_threads: bool, **_: Any) -> pd.DataFrame:
+            file = pq.ParquetFile(source)
+            metadata = file.metadata
+            ours = [n for n in range(file.num_row_groups) if start <= _beginning(metadata.row_group(n)) < stop]
+            table = file.read_row_groups(ours, columns=columns, use_threads=use_threads, use_pandas_metadata=True)
+            if not set(columns or ()) <= set(table.column_names):
+                message = "a column is missing"
+                raise pa.ArrowInvalid(message)
+            return table.to_pandas(types_mapper=pd.ArrowDtype)
+
+        return self._read(path, read)
+
+    def _read(self, path: str, read: Callable[..., pd.DataFrame]) -> pd.DataFrame:
         import pyarrow as pa
 
         options = {"engine": "pyarrow", "dtype_backend": "pyarrow", "columns": self.fields, **self.read_kwargs}
@@ -42,7 +71,7 @@ class ParquetReaderStage(BaseReader):
             options.setdefault("use_threads", self.resources.cpus > 1)
         with open_file(path, stage=self.name, storage_options=storage_options) as source:
             try:
-                frame = pd.read_parquet(source, **options)
+                frame = read(source, **options)
             except (pa.ArrowException, OSError) as error:
                 self._explain(path, source, options["columns"], error)
         named_index = [str(name) for name in frame.index.names if name is not None]
@@ -69,6 +98,14 @@ class ParquetReaderStage(BaseReader):
             raise DataError(self._columns_missing(path, missing, there)) from error
         message = f"stage {self.name!r}: {path} has a Parquet footer, but its content is damaged: {error}. Write or download it again"
         raise DataError(message) from error
+
+
+def _beginning(group: Any) -> int:
+    """Return the first byte of a row group: of its first column's dictionary, if there is one, or of its data."""
+    if not group.num_columns:
+        return 0
+    column = group.column(0)
+    return column.dictionary_page_offset or column.data_page_offset
 
 
 def _why_not_parquet(head: bytes) -> str:

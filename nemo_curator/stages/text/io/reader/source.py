@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
 from nemo_curator.errors import DataError, InputError
 from nemo_curator.utils.client_utils import is_remote_url
@@ -12,7 +12,7 @@ from nemo_curator.utils.file_listing import local_path, resolve_url
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["how_to_read", "looks_like", "open_file", "raise_unreadable", "read_content"]
+__all__ = ["how_to_read", "looks_like", "open_file", "raise_unreadable", "read_content", "read_lines"]
 
 _MAGIC = (
     (b"PAR1", "a Parquet file"),
@@ -25,6 +25,7 @@ _MAGIC = (
     (b"\xff\xfe", "UTF-16 text"),
     (b"\xfe\xff", "UTF-16 text"),
 )
+_CHUNK = 1 << 16
 _SUFFIXES = {"a gzip file": ".gz", "a bzip2 file": ".bz2", "an xz file": ".xz", "a Zstandard file": ".zst"}
 
 
@@ -73,13 +74,8 @@ def read_content(
         DataError: It is not compressed as it should be, or damaged.
     """
     try:
-        if is_remote_url(path):
-            fs, inner = resolve_url(path, storage_options)
-            with fs.open(inner, "rb") as remote:
-                data = cast("bytes", remote.read())
-        else:
-            with open(local_path(path), "rb") as handle:
-                data = handle.read()
+        with _open(path, storage_options) as handle:
+            data = handle.read()
     except OSError as error:
         raise_unreadable(path, error, stage)
     method = compression_of(path) if compression == "infer" else compression
@@ -93,6 +89,50 @@ def read_content(
         advice = f"It looks like {kind}: correct its name" if other else "Write or download it again"
         message = f"stage {stage!r}: {path} should be compressed with {method}, but {error}. {advice}"
         raise DataError(message) from error
+
+
+def read_lines(path: str, start: int, stop: int, *, stage: str, storage_options: dict[str, Any] | None = None) -> bytes:
+    """Return the lines of a file that is not compressed which begin at bytes from `start` up to `stop`, that one excluded, whole.
+
+    Of parts that lie end to end every line is in exactly one, however long it is.
+
+    Raises:
+        InputError: The file is not there any more, or may not be read.
+    """
+    try:
+        with _open(path, storage_options) as handle:
+            # A line begins at `start` if the byte before it ends another one.
+            before = min(1, start)
+            handle.seek(start - before)
+            data = handle.read(stop - start + before)
+            if before:
+                first = data.find(b"\n")
+                # The last byte is the next part's: what it ends is ours, what begins behind it is not.
+                if first < 0 or first == len(data) - 1:
+                    return b""
+                data = data[first + 1 :]
+            if data.endswith(b"\n"):
+                return data
+            return data + _rest_of_line(handle)
+    except OSError as error:
+        raise_unreadable(path, error, stage)
+
+
+def _rest_of_line(handle: IO[bytes]) -> bytes:
+    rest: list[bytes] = []
+    while chunk := handle.read(_CHUNK):
+        end = chunk.find(b"\n")
+        rest.append(chunk if end < 0 else chunk[: end + 1])
+        if end >= 0:
+            break
+    return b"".join(rest)
+
+
+def _open(path: str, storage_options: dict[str, Any] | None) -> IO[bytes]:
+    if is_remote_url(path):
+        fs, inner = resolve_url(path, storage_options)
+        return cast("IO[bytes]", fs.open(inner, "rb"))
+    return open(local_path(path), "rb")
 
 
 def open_file(path: str, *, stage: str, storage_options: dict[str, Any] | None = None) -> pa.NativeFile:
