@@ -11,6 +11,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.ready-text
 DEV_READY := $(VENV)/.ready-dev
+# What needs no cluster waits more than it works. Tests on a cluster share it, so they come one by one.
+SIDE_BY_SIDE := -n auto --maxprocesses 4
 
 .PHONY: help setup demo test soak check bench format clean
 .DEFAULT_GOAL := help
@@ -35,7 +37,8 @@ test: $(DEV_READY)
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/basedpyright --level error
-	@$(BIN)/python -m pytest -q -m "not soak"
+	@$(BIN)/python -m pytest -q $(SIDE_BY_SIDE) -m "not ray and not soak"
+	@$(BIN)/python -m pytest -q -m "ray and not soak"
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/newer_xenna.sh tests/conformance tests/backends/cluster/test_messages.py \
 		-m "not soak" -k "(xenna-streaming and lifecycle) or version"
 
@@ -46,7 +49,7 @@ check: $(DEV_READY)
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/basedpyright --level error
-	@$(BIN)/python -m pytest -q -m "not slow and not ray and not soak"
+	@$(BIN)/python -m pytest -q $(SIDE_BY_SIDE) -m "not slow and not ray and not soak"
 
 format: $(DEV_READY)
 	@$(BIN)/ruff format --quiet .

@@ -109,13 +109,8 @@ def _param(name: str) -> Any:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what needs Ray last. Leave to `make soak` what takes minutes on Xenna and is the custodian's work, as Ray Data's cases see."""
+    """Put what needs Ray last."""
     items.sort(key=lambda item: item.get_closest_marker("ray") is not None)
-    for item in items:
-        if "[xenna-" in item.name and ("-records-" in item.name or "-recovery-" in item.name):
-            item.add_marker(pytest.mark.soak)
-        if "[xenna-batch-resume-" in item.name:
-            item.add_marker(pytest.mark.soak)
 
 
 ON_RAY = [name for name in BACKENDS if not name.startswith("local")]
