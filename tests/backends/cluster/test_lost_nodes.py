@@ -63,10 +63,11 @@ def _kill(node: Popen[bytes]) -> None:
 @pytest.mark.parametrize("name", ["ray_actor_pool", "ray_data", "xenna"])
 def test_a_node_is_lost_in_mid_run(name: str, head: str, tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal")
+    # Connected before there are others on this machine: a driver dies with the node that it is on.
     with (
+        joined(head) as ray,
         add_node(head, tmp_path / "one.log", num_cpus=2) as first,
         add_node(head, tmp_path / "two.log", num_cpus=2),
-        joined(head) as ray,
     ):
         while len([node for node in ray.nodes() if node["Alive"]]) < 3:
             threading.Event().wait(0.1)
