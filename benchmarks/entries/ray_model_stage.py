@@ -2,8 +2,8 @@
 
 Why: the slow stage is the model, and its workers hold what costs most, a GPU; every moment in which one of them waits for input, or
 for somebody to take its output, is lost. It takes 5 s to set up and 10 ms a call, in which it sleeps; the stages around it take 0.3 ms of
-Python. It asks for half a CPU and the others for one, so nobody runs it in one worker with them; how many workers it gets is the
-engine's choice. Each worker notes start and end of every call. `busy %` is the part of the time in which a worker was in a call, from the
+Python. It asks for half a CPU, the others for one, and for an environment of its own, so nobody runs it in one worker with them; how many
+workers it gets is the engine's choice. Each worker notes start and end of every call. `busy %` is the part of the time in which a worker was in a call, from the
 first call after the first tenth of its calls to its last, over all workers; `worst %` that of the worker with the
 smallest; `together %` looks at all workers from when the last of them has warmed up to the very last call of any.
 Environments and clusters are those of `ray_small_tasks`; on NeMo Curator's `XennaExecutor` the stages ask for 0.2 and the slow one for

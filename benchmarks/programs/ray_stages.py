@@ -85,6 +85,8 @@ class Model(ProcessingStage[TextTask, TextTask]):
     """
 
     name = "model"
+    # An environment of its own keeps it in workers of its own, as a GPU would, which this machine need not have.
+    runtime_env = {"env_vars": {"OMP_NUM_THREADS": "1"}}
 
     def __init__(self, folder: str, setup_s: float, call_s: float, cpus: float) -> None:
         self.folder = folder

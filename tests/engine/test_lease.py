@@ -158,3 +158,4 @@ def test_a_held_lease_beats(tmp_path: Path) -> None:
         seen.add(json.loads(file.read_text())["beat"])
         threading.Event().wait(BEAT / 5)
     lease.release()
+    assert _files(tmp_path) == []
