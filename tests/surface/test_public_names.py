@@ -52,6 +52,17 @@ NAMES = {
     "nemo_curator.stages.text.io.reader": ["JsonlReader", "ParquetReader"],
     "nemo_curator.stages.text.io.writer": ["JsonlWriter", "ParquetWriter"],
     "nemo_curator.stages.text.filters": ["DocumentFilter", "Filter", "Score", "ScoreFilter"],
+    "nemo_curator.stages.text.language": [
+        "Cld3Identifier",
+        "FastTextIdentifier",
+        "LanguageIdentificationStage",
+        "LanguageIdentifier",
+        "Py3LangIdIdentifier",
+        "canonical_language",
+        "dominant_script",
+        "same_language",
+        "script_shares",
+    ],
     "nemo_curator.stages.text.modifiers": ["DocumentModifier", "Modify"],
     "nemo_curator.stages.text.modules": ["AddId", "DocumentJoiner", "DocumentSplitter"],
     "nemo_curator.tasks": [
