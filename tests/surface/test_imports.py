@@ -32,6 +32,9 @@ HEAVY = {"ray", "cosmos_xenna", "torch", "pandas", "numpy", "pyarrow", "cudf", "
         "nemo_curator.stages.text.io.writer",
         "nemo_curator.stages.text.filters",
         "nemo_curator.stages.text.language",
+        "nemo_curator.stages.text.classifiers.safety",
+        "nemo_curator.stages.text.embedders.stage",
+        "nemo_curator.stages.text.models.linear",
         "nemo_curator.stages.text.modifiers",
     ],
 )

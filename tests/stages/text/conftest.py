@@ -41,4 +41,4 @@ def everywhere() -> Everywhere:
 
 
 def _counts(report: RunReport) -> list[Any]:
-    return [(stage.name, stage.items_out, stage.items_dropped) for stage in report.stages]
+    return [(stage.name, stage.counts.items_out, stage.counts.items_dropped) for stage in report.stages]

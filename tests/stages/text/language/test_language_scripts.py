@@ -13,7 +13,7 @@ from nemo_curator.stages.text.language import dominant_script, script_shares
         ("The quick brown fox", "Latn"),
         ("Straße, œuvre, İstanbul, Việt Nam", "Latn"),
         ("Быстрая лиса", "Cyrl"),
-        ("Η γρήγορη αλεπού", "Grek"),
+        ("Γρήγορη αλεπού", "Grek"),
         ("الثعلب البني السريع", "Arab"),
         ("השועל החום המהיר", "Hebr"),
         ("तेज़ भूरी लोमड़ी", "Deva"),
