@@ -99,7 +99,15 @@ NAMES = {
         "train_linear_model",
     ],
     "nemo_curator.stages.text.modifiers": ["DocumentModifier", "Modify"],
-    "nemo_curator.stages.text.modules": ["AddId", "DocumentJoiner", "DocumentSplitter"],
+    "nemo_curator.stages.text.modules": [
+        "AddId",
+        "DocumentAccounting",
+        "DocumentJoiner",
+        "DocumentSplitter",
+        "TekkenCounter",
+        "TokenCounter",
+    ],
+    "nemo_curator.stages.text.pii": ["Finder", "Finding", "PatternFinder", "PiiStage", "PresidioFinder"],
     "nemo_curator.tasks": [
         "AudioTask",
         "DocumentBatch",
