@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from nemo_curator.errors import InputError
 
@@ -17,22 +18,24 @@ if TYPE_CHECKING:
 __all__ = ["EmbeddingModel", "LabelModel", "ModelHandle", "check_file"]
 
 
+# Loaded models stand beside their handles and not in them, so that neither pickling nor the fingerprint of a run with a checkpoint
+# sees whether a handle happens to be loaded.
+_LOADED: WeakKeyDictionary[ModelHandle, Any] = WeakKeyDictionary()
+
+
 class ModelHandle(ABC):
-    """What names a model and can load it. It travels to workers without the model.
+    """What names a model and can load it. It travels to workers without the model; a copy is not loaded.
 
-    A stage calls `prepare` in `setup_on_node`, once per node, and `load` in `setup`, once per worker. What `load` made is in
-    ``self._model`` and is left behind when the handle is pickled.
+    A stage calls `prepare` in `setup_on_node`, once per node, and `load` in `setup`, once per worker.
     """
-
-    _model: Any = None
 
     def prepare(self) -> None:  # noqa: B027 - what comes with a package needs nothing
         """Make sure that the model is on this node. Raises `InputError` if it is not and cannot be fetched."""
 
     def load(self) -> None:
         """Load the model into this worker, once; a second call does nothing."""
-        if self._model is None:
-            self._model = self._load()
+        if self not in _LOADED:
+            _LOADED[self] = self._load()
 
     @abstractmethod
     def _load(self) -> Any:
@@ -42,10 +45,7 @@ class ModelHandle(ABC):
     def model(self) -> Any:
         """The loaded model; loads it if nobody has."""
         self.load()
-        return self._model
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_model": None}
+        return _LOADED[self]
 
 
 class LabelModel(ModelHandle):

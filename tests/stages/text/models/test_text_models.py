@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+import gc
 import pickle
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 from tiny_graphs import tiny_graph
 
 from examples.quality_classifier import accuracy, split
+from nemo_curator.engine.fingerprint import digest_of
 from nemo_curator.errors import DataError, InputError, MissingExtra, OptionError
 from nemo_curator.stages.text.filters.fasttext import default_langid_model
 from nemo_curator.stages.text.models import (
@@ -23,6 +26,7 @@ from nemo_curator.stages.text.models import (
     UniversalSentenceEncoder,
     train_linear_model,
 )
+from nemo_curator.stages.text.models.base import _LOADED
 from nemo_curator.stages.text.models.batching import batches_by_length, in_batches
 from nemo_curator.stages.text.models.choose import make_label_model
 from nemo_curator.stages.text.models.onnx import pool
@@ -261,6 +265,28 @@ def test_without_torch_the_hub_is_not_asked(kind: Any, monkeypatch: pytest.Monke
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"'some/model' needs the package 'torch'.*curator-backends\[torch\]"):
         kind("some/model").prepare()
+
+
+# Handles
+
+
+def test_a_handle_is_the_same_loaded_or_not() -> None:
+    handle = FastTextModel(default_langid_model())
+    before, size = digest_of(handle), len(pickle.dumps(handle))
+    handle.load()
+    assert digest_of(handle) == before, "a checkpoint would not know the stage again"
+    assert len(pickle.dumps(handle)) == size
+    assert handle.model is handle.model
+    assert copy.deepcopy(handle).model is not handle.model
+
+
+def test_what_is_loaded_goes_with_its_handle() -> None:
+    handle = FastTextModel(default_langid_model())
+    handle.load()
+    loaded = len(_LOADED)
+    del handle
+    gc.collect()
+    assert len(_LOADED) < loaded
 
 
 # Choosing, batches
