@@ -47,17 +47,26 @@ class _FilterStage(ProcessingStage[DocumentBatch, DocumentBatch]):
                 if _defines(function, hook):
                     getattr(function, hook)()
 
-    def _keep(self, rows: Rows, function: Any, scores: Sequence[Any], invert: bool) -> None:
+    def _keep(
+        self, rows: Rows, function: Any, scores: Sequence[Any], invert: bool, text_field: str | None = None
+    ) -> Counter[str]:
+        """Keep the rows that pass; count the others by reason, and return how many characters they had if there is a text to measure."""
         keep = getattr(function, "keep_document", function)
         mask = [bool(keep(score)) is not invert for score in scores]
-        rows.keep(mask)
-        reasons: Counter[str] = Counter()
+        dropped = [at for at, kept in enumerate(mask) if not kept]
         if invert:
-            reasons[f"not_{_reason(function, None)}"] = mask.count(False)
+            why = [f"not_{_reason(function, None)}"] * len(dropped)
         else:
-            reasons.update(_reason(function, score) for score, kept in zip(scores, mask, strict=True) if not kept)
-        for reason, count in reasons.items():
+            why = [_reason(function, scores[at]) for at in dropped]
+        characters: Counter[str] = Counter()
+        if text_field is not None and dropped:
+            texts = rows.column(text_field)
+            for at, reason in zip(dropped, why, strict=True):
+                characters[reason] += len(texts[at]) if isinstance(texts[at], str) else 0
+        rows.keep(mask)
+        for reason, count in Counter(why).items():
             self.record_drops(reason, count)
+        return characters
 
     def _log_counts(self, before: int, after: int) -> None:
         _log.info("stage %s kept %d of %d documents", self.name, after, before)
@@ -166,7 +175,7 @@ class ScoreFilter(_FilterStage):
 
     Several filters apply in order, and a row that one of them drops is not scored by the next. A missing text is scored as
     the empty text. Every dropped row is counted under the reason that the filter gives (its name, by default), or under
-    ``not_<name>`` where the filter is inverted.
+    ``not_<name>`` where the filter is inverted; the characters of what goes are logged as the metric ``dropped_characters_<reason>``.
 
     Args:
         filter_obj: A `DocumentFilter`, an object with `score_document` and `keep_document`, or a list of those.
@@ -210,12 +219,14 @@ class ScoreFilter(_FilterStage):
     def process(self, task: DocumentBatch) -> DocumentBatch:
         """Return the batch with the rows that pass every filter, and their scores."""
         rows = Rows(task)
+        characters: Counter[str] = Counter()
         steps = zip(self.filter_obj, self.text_field, self.score_field, self.invert, strict=True)
         for function, text_field, score_field, invert in steps:
             scores = _scores(rows, function, text_field)
             if score_field is not None:
                 rows.set_column(score_field, scores)
-            self._keep(rows, function, scores, invert)
+            characters += self._keep(rows, function, scores, invert, text_field)
+        self._log_metrics({f"dropped_characters_{reason}": count for reason, count in characters.items()})
         if self.verbose:
             self._log_counts(task.num_items, len(rows))
         return rows.to_batch()

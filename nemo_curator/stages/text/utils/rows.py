@@ -101,7 +101,12 @@ class Rows:
         if self._new_index:
             new = new.reset_index(drop=True)
         for name in self._changed:
-            new[name] = self._columns[name]
+            try:
+                new[name] = self._columns[name]
+            except UnicodeEncodeError:  # a lone surrogate fits a column of Python objects only, such as it came in
+                import pandas as pd
+
+                new[name] = pd.Series(self._columns[name], index=new.index, dtype=object)
         return new.drop(columns=self._dropped) if self._dropped else new
 
     def _table(self, table: pa.Table) -> pa.Table:

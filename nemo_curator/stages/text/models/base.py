@@ -1,0 +1,81 @@
+"""`ModelHandle`: a model that a stage carries by name and loads where it works."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from nemo_curator.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Matrix = np.ndarray[Any, np.dtype[np.float32]]
+
+__all__ = ["EmbeddingModel", "LabelModel", "ModelHandle", "check_file"]
+
+
+# Loaded models stand beside their handles and not in them, so that neither pickling nor the fingerprint of a run with a checkpoint
+# sees whether a handle happens to be loaded.
+_LOADED: WeakKeyDictionary[ModelHandle, Any] = WeakKeyDictionary()
+
+
+class ModelHandle(ABC):
+    """What names a model and can load it. It travels to workers without the model; a copy is not loaded.
+
+    A stage calls `prepare` in `setup_on_node`, once per node, and `load` in `setup`, once per worker.
+    """
+
+    def prepare(self) -> None:  # noqa: B027 - what comes with a package needs nothing
+        """Make sure that the model is on this node. Raises `InputError` if it is not and cannot be fetched."""
+
+    def load(self) -> None:
+        """Load the model into this worker, once; a second call does nothing."""
+        if self not in _LOADED:
+            _LOADED[self] = self._load()
+
+    @abstractmethod
+    def _load(self) -> Any:
+        """Return the loaded model. Imports the library that runs it."""
+
+    @property
+    def model(self) -> Any:
+        """The loaded model; loads it if nobody has."""
+        self.load()
+        return _LOADED[self]
+
+
+class LabelModel(ModelHandle):
+    """Gives every text a probability for each of its labels."""
+
+    @property
+    @abstractmethod
+    def labels(self) -> list[str]:
+        """Names of the labels, in the order of the columns of `probabilities`. May load the model."""
+
+    @abstractmethod
+    def probabilities(self, texts: Sequence[str]) -> Matrix:
+        """Return float32 of shape ``(texts, labels)``, values from 0 to 1. One call for a batch of texts, none of them blank."""
+
+
+class EmbeddingModel(ModelHandle):
+    """Gives every text a vector."""
+
+    @property
+    @abstractmethod
+    def dimensions(self) -> int:
+        """Length of a vector. May load the model."""
+
+    @abstractmethod
+    def embed(self, texts: Sequence[str]) -> Matrix:
+        """Return float32 of shape ``(texts, dimensions)``. One call for a batch of texts, none of them blank."""
+
+
+def check_file(path: str, what: str) -> None:
+    """Raise `InputError` unless there is a file at `path`; `what` is the start of the sentence."""
+    if not Path(path).is_file():
+        message = f"{what} is not there: no file at {path}"
+        raise InputError(message)
