@@ -85,14 +85,14 @@ class Model(ProcessingStage[TextTask, TextTask]):
     """
 
     name = "model"
-    # An environment of its own keeps it in workers of its own, as a GPU would, which this machine need not have.
-    runtime_env = {"env_vars": {"OMP_NUM_THREADS": "1"}}
 
     def __init__(self, folder: str, setup_s: float, call_s: float, cpus: float) -> None:
         self.folder = folder
         self.setup_s = setup_s
         self.call_s = call_s
         self.resources = Resources(cpus=cpus)
+        # An environment of its own keeps it in workers of its own, as a GPU would, which this machine need not have.
+        self.runtime_env = {"env_vars": {"OMP_NUM_THREADS": "1"}}
         self._journal = -1
 
     def inputs(self) -> tuple[list[str], list[str]]:
