@@ -1,0 +1,1 @@
+"""Download and extract: from what the web publishes to documents."""
