@@ -15,9 +15,8 @@ from nemo_curator.stages.resources import Resources
 from nemo_curator.stages.text.download.base.part import DownloadPart
 from nemo_curator.tasks import FileGroupTask
 from nemo_curator.utils.atomic_io import atomic_path
-from nemo_curator.utils.http_fetch import HttpPolicy, fetch_to
 
-__all__ = ["DocumentDownloadStage", "DocumentDownloader", "download_over_http"]
+__all__ = ["DocumentDownloadStage", "DocumentDownloader"]
 
 _log = logging.getLogger(__name__)
 
@@ -102,16 +101,6 @@ class DocumentDownloader(DownloadPart, ABC):
 
 class _NotDownloadedError(Exception):
     """The downloader returned that it failed."""
-
-
-def download_over_http(url: str, path: str, policy: HttpPolicy) -> tuple[bool, str | None]:
-    """Write the content of an http or https URL to a file: what most `_download_to_path` do."""
-    try:
-        with open(path, "w+b") as sink:
-            fetch_to(url, sink, policy)
-    except (TransientError, DataError, FileNotFoundError) as error:
-        return False, str(error)
-    return True, None
 
 
 @dataclass
