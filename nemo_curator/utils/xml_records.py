@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import IO
 from xml.parsers import expat
 
@@ -16,7 +16,7 @@ _CHUNK = 1 << 16
 
 def iter_xml_records(
     stream: IO[bytes], tag: str, *, where: str, most_chars: int = 1 << 27
-) -> Iterator[dict[str, str]]:
+) -> Generator[dict[str, str]]:
     """Yield every element of a name as a dictionary: the text of each element within, by its path.
 
     Of ``<page><title>A</title><revision><text>B</text></revision></page>`` that is ``{"title": "A", "revision/text": "B",
@@ -85,7 +85,9 @@ class _Reader:
             return
         self._chars += len(data)
         if self._chars > self._most:
-            message = f"{self._where} has a <{self._tag}> of more than {format_bytes(self._most)}, the most that is accepted"
+            message = (
+                f"{self._where} has a <{self._tag}> of more than {format_bytes(self._most)}, the most that is accepted"
+            )
             raise DataError(message)
         self._fields["/".join(self._path)].append(data)
 

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import logging
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from typing import IO, Any, cast
@@ -55,7 +56,7 @@ class WikipediaIterator(DocumentIterator):
                     if self._log_frequency and count % self._log_frequency == 0:
                         _log.info("%d articles of %s", count, source)
                     yield self._article(page, source, text)
-        except (EOFError, OSError) as error:
+        except (EOFError, OSError, zlib.error) as error:
             if isinstance(error, FileNotFoundError):
                 raise
             message = f"{file_path} is not compressed as it should be, or ends too early: {error}. Download it again"

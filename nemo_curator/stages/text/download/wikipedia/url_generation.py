@@ -78,7 +78,9 @@ class WikipediaUrlGenerator(URLGenerator):
         page = fetch_index(f"{self._root}/", f"the list of dumps of {self._wiki}", self._policy)
         dates = sorted({match.decode() for match in _DATE_LINK.findall(page)}, reverse=True)
         if not dates:
-            message = f"the page {self._root}/ should list dumps by date, but lists none; check the prefix and the language"
+            message = (
+                f"the page {self._root}/ should list dumps by date, but lists none; check the prefix and the language"
+            )
             raise IndexUnavailable(message)
         return dates
 
