@@ -6,7 +6,7 @@ import io
 import posixpath
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from nemo_curator.errors import DataError, IndexUnavailable
 from nemo_curator.stages.text.download.base import URLGenerator
@@ -76,11 +76,12 @@ class ArxivUrlGenerator(URLGenerator):
         if not url.startswith("s3://"):
             return fetch_index(url, "the manifest of arXiv", self._policy)
         try:
-            return bytes(get_fs(url, self._storage_options).cat_file(url))
+            data = get_fs(url, self._storage_options).cat_file(url)
         # Stores raise errors of their own kinds, from "access denied" to "no credentials".
         except Exception as error:
             message = f"the manifest of arXiv cannot be had from {url}: {type(error).__name__}: {error}. Check the credentials"
             raise IndexUnavailable(message) from error
+        return cast("bytes", data)
 
 
 def _entries(data: bytes, url: str) -> list[dict[str, str]]:

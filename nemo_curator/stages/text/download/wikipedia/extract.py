@@ -15,7 +15,26 @@ __all__ = ["WikipediaExtractor", "plain_text"]
 _COLUMNS = ["title", "id", "url", "language", "source_id"]
 # Tags whose content is not running text.
 _DROPPED_TAGS = frozenset(
-    ["ref", "references", "table", "gallery", "timeline", "score", "imagemap", "math", "chem", "templatestyles", "mapframe", "graph", "hiero", "indicator", "script", "style", "noinclude", "inputbox"]
+    [
+        "ref",
+        "references",
+        "table",
+        "gallery",
+        "timeline",
+        "score",
+        "imagemap",
+        "math",
+        "chem",
+        "templatestyles",
+        "mapframe",
+        "graph",
+        "hiero",
+        "indicator",
+        "script",
+        "style",
+        "noinclude",
+        "inputbox",
+    ]
 )
 # Links to files and categories by the names of these namespaces in the larger Wikipedias; the English ones work in all of them.
 _DROPPED_LINKS = frozenset(
