@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import posixpath
 import re
+import zlib
 from collections.abc import Iterator
 from typing import IO, Any, BinaryIO, cast
 
@@ -23,6 +24,7 @@ _log = logging.getLogger(__name__)
 _GZIP, _PLAIN = re.compile(rb"\x1f\x8b\x08"), re.compile(rb"WARC/\d\.\d\r?\n")
 _OVERLAP = 16
 _CHUNK = 1 << 20
+_SMALL_CHUNK = 1 << 14
 
 
 class CommonCrawlWarcIterator(DocumentIterator):
@@ -84,22 +86,28 @@ class CommonCrawlWarcIterator(DocumentIterator):
         readable = damaged = 0
         while start is not None:
             at = start
+            # A response is given out when the one after it was reached: only then was its checksum looked at.
+            held: tuple[str, str, bytes] | None = None
             try:
                 for record in ArchiveIterator(
                     cast("BinaryIO", _From(stream, start)), parse_http=True, auto_decode="all"
                 ):
-                    at = start + record.stream_pos
+                    if held is not None:
+                        yield held
+                    at, held = start + record.stream_pos, None
                     readable += 1
-                    response = read_response(record, self._max_record_bytes)
-                    if response is not None:
-                        yield response
+                    held = read_response(record, self._max_record_bytes)
+                if held is not None:
+                    yield held
                 break
             # The library raises OSError and ValueError for damage; whichever it is, the next record may be whole.
             except (OSError, ValueError, RuntimeError) as error:
                 damaged += 1
+                if held is not None and (beginning is _PLAIN or _is_intact(stream, at)):
+                    yield held
                 _log.debug("%s: a record at or after byte %d is damaged: %s", path, at, error)
                 start = _next_beginning(stream, at + 1, beginning)
-        if damaged and not readable:
+        if not readable:
             message = f"{path} is not a WARC file: no record can be read. Download it again, or check what wrote it"
             raise DataError(message)
         if damaged:
@@ -133,6 +141,18 @@ def read_response(record: Any, max_bytes: int) -> tuple[str, str, bytes] | None:
         raise ValueError(message)
     record_id = str(record.record_id or "").removeprefix("<urn:uuid:").removesuffix(">")
     return url, record_id, content
+
+
+def _is_intact(stream: IO[bytes], position: int) -> bool:
+    """Say whether the gzip member that begins there is whole, its checksum included."""
+    stream.seek(position)
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        while not unpacker.eof and (chunk := stream.read(_SMALL_CHUNK)):
+            unpacker.decompress(chunk)
+    except zlib.error:
+        return False
+    return unpacker.eof
 
 
 def _encoded(record: Any) -> bool:
