@@ -27,6 +27,7 @@ from nemo_curator.stages.text.download.common_crawl import (
     NewsCommonCrawlUrlGenerator,
 )
 from nemo_curator.stages.text.download.common_crawl.snapshots import main_snapshots, months_between, parse_range
+from nemo_curator.stages.text.download.html_extractors import HTMLExtractorAlgorithm
 from nemo_curator.tasks import DocumentBatch
 from nemo_curator.testing.web import LoopbackWeb, Reply
 from nemo_curator.utils.http_fetch import HttpPolicy
@@ -291,6 +292,22 @@ def test_a_page_in_an_old_encoding() -> None:
     assert "мягких французских булок" in document["text"]
 
 
+class Stumbles(HTMLExtractorAlgorithm):
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def extract_text(self, html: str, stop_words: frozenset[str], language: str) -> list[str] | None:
+        raise self.error
+
+
+def test_a_page_that_a_parser_stumbles_over(pages: list[dict[str, Any]], caplog: pytest.LogCaptureFixture) -> None:
+    row = {"url": "http://h/page", "warc_id": "", "source_id": "", "content": pages[0]["html"].encode()}
+    assert CommonCrawlHTMLExtractor(Stumbles(RecursionError("too deep"))).extract(row) is None
+    assert "no text from http://h/page: RecursionError: too deep" in caplog.text
+    with pytest.raises(ImportError):
+        CommonCrawlHTMLExtractor(Stumbles(ImportError("lxml"))).extract(row)
+
+
 def test_algorithms_by_name() -> None:
     with pytest.raises(OptionError, match=r"HTML extraction 'trafilatur' is not known.*Did you mean 'trafilatura'"):
         CommonCrawlHTMLExtractor("trafilatur")
@@ -311,7 +328,7 @@ def _crawl(web: LoopbackWeb, pages: list[dict[str, Any]]) -> None:
     web.serve("/moved", warc_of(pages[20:40])[0])
 
 
-@pytest.mark.parametrize("mode", ["inline", "threads"])
+@pytest.mark.parametrize("mode", ["inline", "processes"])
 def test_from_weeks_to_documents(web: LoopbackWeb, pages: list[dict[str, Any]], tmp_path: Path, mode: str) -> None:
     _crawl(web, pages)
     stage = CommonCrawlDownloadExtractStage(

@@ -267,7 +267,9 @@ def test_nothing_at_all_is_no_batch(tmp_path: Path) -> None:
     assert stage._consume_drops() == {"nothing_extracted": 2, "file_ended_early": 1}
 
 
-@pytest.mark.parametrize("error", [MissingExtra("install it", name="x"), TransientError("again"), MemoryError()])
+@pytest.mark.parametrize(
+    "error", [MissingExtra("install it", name="x"), TransientError("again"), MemoryError(), ImportError()]
+)
 def test_what_is_not_the_files_fault_is_raised(error: Exception, tmp_path: Path) -> None:
     class Breaks(Words):
         def extract(self, record: dict[str, Any]) -> dict[str, Any] | None:

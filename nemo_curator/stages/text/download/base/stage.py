@@ -121,7 +121,7 @@ class DocumentIterateExtractStage(ProcessingStage[FileGroupTask, DocumentBatch])
                     if self._filename_column is not None:
                         document = {**document, self._filename_column: name}
                     rows.append(document)
-        except MemoryError:
+        except (MemoryError, ImportError):
             raise
         except Exception as error:
             # A missing package, or a wish for another attempt, is not the fault of this file.

@@ -98,7 +98,7 @@ class CommonCrawlHTMLExtractor(DocumentExtractor):
             return None
         try:
             paragraphs = self.algorithm.extract_text(html, stop_words, language)
-        except (CuratorError, MemoryError):
+        except (CuratorError, MemoryError, ImportError):
             raise
         # Parsers stumble over some pages of a billion, each in its own way; the others shall not be lost for it.
         except Exception as error:

@@ -43,6 +43,7 @@ class CommonCrawlWARCReader(ProcessingStage[DocumentBatch, DocumentBatch]):
         base_url: Where the crawls are published, or a mirror.
         storage_options: For the S3 filesystem.
         policy: How to fetch over HTTPS, instead of `timeout` and `max_retries`.
+        max_record_bytes: The largest content; a larger one counts as damaged.
     """
 
     warc_filename_col: str = "warc_filename"

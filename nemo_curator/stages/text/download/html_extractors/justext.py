@@ -49,7 +49,8 @@ class JusTextExtractor(HTMLExtractorAlgorithm):
 
     def check_before_run(self) -> None:
         """Raise `MissingExtra` if the package is not installed."""
-        require("justext", extra="text-download", purpose=type(self).__name__)
+        for package in ("justext", "lxml_html_clean"):  # the first needs the second, and not every version says so
+            require(package, extra="text-download", purpose=type(self).__name__)
 
     def extract_text(self, html: str, stop_words: frozenset[str], language: str) -> list[str] | None:
         """Return the paragraphs that are not boilerplate."""
