@@ -154,6 +154,7 @@ def test_no_crawl_in_that_time(web: LoopbackWeb) -> None:
         _paths("//h/a"),
         _paths("a/../../b"),
     ],
+    ids=["no gzip", "truncated", "no UTF-8", "a URL", "a host", "a path that leads up"],  # gzip notes the time
 )
 def test_a_list_of_paths_that_is_none(web: LoopbackWeb, paths: bytes) -> None:
     web.serve("/index/collinfo.json", b'[{"id": "CC-MAIN-2024-10"}]')
@@ -220,7 +221,9 @@ def test_a_warc_file_that_ends_too_early(pages: list[dict[str, Any]], tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "content", [b"hello " * 100, gzip.compress(b"<html></html>"), bytes(3000), b"\x1f\x8b\x08" * 200]
+    "content",
+    [b"hello " * 100, gzip.compress(b"<html></html>"), bytes(3000), b"\x1f\x8b\x08" * 200, b""],
+    ids=["text", "gzip", "zeros", "beginnings", "empty"],  # gzip notes the time
 )
 def test_what_is_no_warc_file(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.warc.gz"
