@@ -11,6 +11,7 @@ CuratorError
 ├── DataError (ValueError)                  a file or task cannot be read as what it claims to be
 ├── StageContractError (TypeError)          a stage returned something that is not a task; never tried again
 ├── TransientError                          raise it (or a subclass) in a stage to ask for another attempt
+│   └── IndexUnavailable (RuntimeError)     the list of what there is to download cannot be fetched or read
 ├── ClusterError (ConnectionError)          there is no cluster to run on, or none that this process can join
 ├── StageFailed                             a stage gave up on a task and the run stops
 ├── SetupFailed                             a stage could not be set up
@@ -42,6 +43,7 @@ __all__ = [
     "DataError",
     "EngineLost",
     "ExperimentalWarning",
+    "IndexUnavailable",
     "InputError",
     "MissingExtra",
     "OptionError",
@@ -103,6 +105,10 @@ class StageContractError(CuratorError, TypeError):
 
 class TransientError(CuratorError):
     """Raise this, or a subclass, in a stage to say that another attempt may succeed."""
+
+
+class IndexUnavailable(TransientError, RuntimeError):
+    """The list of what there is to download cannot be fetched, or cannot be read as what it should be."""
 
 
 class ClusterError(CuratorError, ConnectionError):

@@ -20,7 +20,13 @@ from nemo_curator.utils.client_utils import is_remote_url
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-__all__ = ["atomic_output", "fsync_directory", "write_json_atomically", "write_json_atomically_if_absent"]
+__all__ = [
+    "atomic_output",
+    "atomic_path",
+    "fsync_directory",
+    "write_json_atomically",
+    "write_json_atomically_if_absent",
+]
 
 # A name may have 255 bytes on common filesystems; the temporary one must not be the one that does not fit.
 _NAME_IN_TEMP = 40
@@ -53,6 +59,27 @@ def atomic_output(
         output = _local_output(target, mode)
     with output as handle:
         yield handle
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[str]:
+    """Give a local name beside `path` to write to; what is there when the block ends appears under `path`, complete.
+
+    For what writes files by name. When the block raises, nothing appears and the temporary file is removed.
+    """
+    target = os.fspath(path)
+    directory, name = os.path.split(target)
+    temporary = _temporary_beside(directory, name)
+    try:
+        yield temporary
+        with open(temporary, "rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    fsync_directory(directory or ".")
 
 
 def _is_local(fs: AbstractFileSystem) -> bool:

@@ -8,6 +8,7 @@ import posixpath
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from nemo_curator.utils.archives import tar_safe_extract
 from nemo_curator.utils.atomic_io import atomic_output
 from nemo_curator.utils.byte_sizes import parse_bytes_string_to_int
 from nemo_curator.utils.client_utils import is_remote_url
@@ -34,6 +35,7 @@ __all__ = [
     "pandas_select_columns",
     "parse_bytes_string_to_int",
     "read_json_file",
+    "tar_safe_extract",
     "write_json_file",
 ]
 

@@ -30,6 +30,7 @@ HEAVY = {"ray", "cosmos_xenna", "torch", "pandas", "numpy", "pyarrow", "cudf", "
         "nemo_curator.stages.file_partitioning",
         "nemo_curator.stages.text.io.reader",
         "nemo_curator.stages.text.io.writer",
+        "nemo_curator.stages.text.download",
         "nemo_curator.stages.text.filters",
         "nemo_curator.stages.text.language",
         "nemo_curator.stages.text.classifiers.safety",

@@ -11,6 +11,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from nemo_curator.utils.atomic_io import (
     atomic_output,
+    atomic_path,
     fsync_directory,
     write_json_atomically,
     write_json_atomically_if_absent,
@@ -132,3 +133,18 @@ def test_exactly_one_of_many_writes_if_absent(tmp_path: Path) -> None:
 def test_fsync_of_a_folder_never_raises(tmp_path: Path) -> None:
     fsync_directory(tmp_path)
     fsync_directory(tmp_path / "missing")
+
+
+def test_a_file_written_by_name_appears_complete(tmp_path: Path) -> None:
+    target = tmp_path / "a.bin"
+    target.write_bytes(b"old")
+    with atomic_path(target) as name:
+        Path(name).write_bytes(b"new")
+        assert target.read_bytes() == b"old"
+    assert target.read_bytes() == b"new"
+    with pytest.raises(TypeError), atomic_path(target) as name:
+        Path(name).write_bytes("half")  # type: ignore[arg-type] - it opens the file and then fails
+    with pytest.raises(FileNotFoundError), atomic_path(target):
+        pass  # nothing was written
+    assert target.read_bytes() == b"new"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
