@@ -21,11 +21,15 @@ from benchmarks.corpus import OUT
 from benchmarks.environments import python_with
 from nemo_curator.stages.text.recipes import (
     ApplyRules,
+    C4Lines,
+    C4Page,
+    C4Sentences,
     Cleaner,
     FineWebQuality,
     GopherQuality,
     GopherRepetition,
     RuleSet,
+    TextView,
     c4_rules,
     fineweb_rules,
 )
@@ -33,6 +37,7 @@ from nemo_curator.stages.text.recipes import (
 ROOT = Path(__file__).resolve().parents[1]
 CORPUS = ROOT / "examples" / "data" / "multilingual_html"
 PROGRAM = "benchmarks.programs.decide_datatrove"
+Decisions = dict[str, dict[str, str]]
 EVERY = 12
 """One document in so many is in the fixture."""
 
@@ -43,6 +48,8 @@ def rule_sets() -> dict[str, list[RuleSet | Cleaner]]:
         "gopher_quality": [GopherQuality()],
         "gopher_repetition": [GopherRepetition()],
         "c4": c4_rules(),
+        # datatrove looks for curly brackets in the lines that are left, the paper in the page.
+        "c4_lines_first": [C4Lines(), C4Page(), C4Sentences()],
         "fineweb_quality": [FineWebQuality()],
         "fineweb": fineweb_rules(),
     }
@@ -60,20 +67,50 @@ def documents() -> Iterator[tuple[str, str]]:
                     yield page["id"], text
 
 
-def ours(texts: dict[str, str]) -> dict[str, dict[str, str]]:
+def ours(texts: dict[str, str]) -> Decisions:
     """Return our reasons, by rule set and id; the empty string for what is kept."""
     stages = {name: ApplyRules(steps) for name, steps in rule_sets().items()}
     return {name: {key: stage.judge(text) for key, text in texts.items()} for name, stage in stages.items()}
 
 
-def theirs(texts: dict[str, str], python: Path) -> dict[str, dict[str, str]]:
-    """Return datatrove's."""
+def ours_with(words: dict[str, list[str]], texts: dict[str, str]) -> Decisions:
+    """Return our reasons on words that somebody else has cut, for the rule sets that are about words and change no text."""
+    found: Decisions = {}
+    for name, steps in rule_sets().items():
+        if len(steps) == 1 and isinstance(rules := steps[0], RuleSet):
+            found[name] = {
+                key: rules.judge(TextView(text, lambda _, key=key: words[key])) for key, text in texts.items()
+            }
+    return found
+
+
+def theirs(texts: dict[str, str], python: Path) -> tuple[Decisions, dict[str, list[str]]]:
+    """Return datatrove's reasons, and its words by id."""
     OUT.mkdir(parents=True, exist_ok=True)
-    source, target = OUT / "agreement-texts.jsonl", OUT / "agreement-datatrove.json"
-    source.write_text("\n".join(json.dumps({"id": key, "text": text}) for key, text in texts.items()))
+    files = [OUT / f"agreement-{name}" for name in ("texts.jsonl", "datatrove.json", "words.jsonl")]
+    files[0].write_text("\n".join(json.dumps({"id": key, "text": text}) for key, text in texts.items()))
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run([python, "-m", PROGRAM, source, target], check=True, cwd=ROOT, env=environment)
-    return json.loads(target.read_text())
+    subprocess.run([python, "-m", PROGRAM, *files], check=True, cwd=ROOT, env=environment)
+    with files[2].open() as lines:
+        words = {key: json.loads(line) for key, line in zip(texts, lines, strict=True)}
+    return json.loads(files[1].read_text()), words
+
+
+def compare(mine: Decisions, other: Decisions) -> None:
+    """Print how often the decisions are alike, and the reasons of those that are not."""
+    for name, reasons in mine.items():
+        total = len(reasons)
+        pairs = Counter((not reason, not other[name][key]) for key, reason in reasons.items())
+        agree = pairs[True, True] + pairs[False, False]
+        print(
+            f"{name}: {agree}/{total} alike ({agree / total:.1%}); both keep {pairs[True, True]}, both drop "
+            f"{pairs[False, False]}, only ours keeps {pairs[True, False]}, only datatrove keeps {pairs[False, True]}"
+        )
+        unlike = Counter(
+            (reason, other[name][key]) for key, reason in reasons.items() if (not reason) != (not other[name][key])
+        )
+        for (here, there), count in unlike.most_common():
+            print(f"    {count:5}  ours: {here or 'keep'}  datatrove: {there or 'keep'}")
 
 
 def main() -> None:
@@ -86,19 +123,10 @@ def main() -> None:
     arguments = parser.parse_args()
     python = arguments.python or python_with("datatrove-text", "datatrove", "orjson", "regex", "nltk", "spacy")
     texts = dict(documents())
-    mine, other = ours(texts), theirs(texts, python)
-    for name, reasons in mine.items():
-        pairs = Counter((not reasons[key], not other[name][key]) for key in texts)
-        agree = pairs[True, True] + pairs[False, False]
-        print(
-            f"{name}: {agree}/{len(texts)} alike ({agree / len(texts):.1%}); both keep {pairs[True, True]}, both drop "
-            f"{pairs[False, False]}, only ours keeps {pairs[True, False]}, only datatrove keeps {pairs[False, True]}"
-        )
-        differing = Counter(
-            (reasons[key], other[name][key]) for key in texts if (not reasons[key]) != (not other[name][key])
-        )
-        for (here, there), count in differing.most_common():
-            print(f"    {count:5}  ours: {here or 'keep'}  datatrove: {there or 'keep'}")
+    other, words = theirs(texts, python)
+    compare(ours(texts), other)
+    print("\nThe same with the words that datatrove cuts:")
+    compare(ours_with(words, texts), other)
     if arguments.fixture:
         sample = sorted(texts)[::EVERY]
         kept = {name: {key: not decisions[key] for key in sample} for name, decisions in other.items()}
