@@ -74,4 +74,6 @@ def repeated(units: Sequence[str]) -> tuple[float, float]:
     unique = set(units)
     if len(unique) == len(units):
         return 0.0, 0.0
-    return 1 - len(unique) / len(units), 1 - sum(map(len, unique)) / sum(map(len, units))
+    total = sum(map(len, units))
+    # Differences first: a share that is a limit shall be that number, not one beside it.
+    return (len(units) - len(unique)) / len(units), (total - sum(map(len, unique))) / total
