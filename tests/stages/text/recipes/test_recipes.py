@@ -7,6 +7,8 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nemo_curator.backends.local import LocalExecutor
 from nemo_curator.errors import OptionError
@@ -193,6 +195,15 @@ def test_ngrams_by_hand() -> None:
     assert repeated_ngram_characters(list("ababcab"), 2) == 6
     assert repeated_ngram_characters(list("aaaa"), 2) == 5  # words 1 to 3, in one run
     assert repeated_ngram_characters(["a"], 2) == 0
+
+
+@given(st.text(alphabet="abc", max_size=60), st.integers(1, 6))
+def test_ngrams_are_what_a_plain_count_finds(text: str, n: int) -> None:
+    grams = [text[at : at + n] for at in range(len(text) - n + 1)]
+    most = max((grams.count(gram) for gram in grams), default=0)
+    assert top_ngram_characters(text, n, gap=0) == (most * n if most > 1 else 0)
+    covered = {at + inner for at, gram in enumerate(grams) if gram in grams[:at] for inner in range(n)}
+    assert repeated_ngram_characters(text, n, gap=0) == len(covered)
 
 
 def test_characters_of_longer_ngrams_are_among_those_of_shorter_ones() -> None:
