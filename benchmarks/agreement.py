@@ -33,6 +33,7 @@ from nemo_curator.stages.text.recipes import (
     c4_rules,
     fineweb_rules,
 )
+from nemo_curator.stages.text.utils.ngrams import top_ngram_characters
 
 ROOT = Path(__file__).resolve().parents[1]
 CORPUS = ROOT / "examples" / "data" / "multilingual_html"
@@ -113,6 +114,12 @@ def compare(mine: Decisions, other: Decisions) -> None:
             print(f"    {count:5}  ours: {here or 'keep'}  datatrove: {there or 'keep'}")
 
 
+def _occurs_once(reason: str, words: list[str]) -> bool:
+    """Say whether datatrove dropped a text for its most frequent n-gram although none occurs twice."""
+    kind, _, rest = reason.partition("_")
+    return kind == "top" and top_ngram_characters(words, int(rest[0])) == 0
+
+
 def main() -> None:
     """Compare."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -127,10 +134,13 @@ def main() -> None:
     compare(ours(texts), other)
     print("\nThe same with the words that datatrove cuts:")
     compare(ours_with(words, texts), other)
+    single = [key for key, reason in other["gopher_repetition"].items() if _occurs_once(reason, words[key])]
+    print(f"gopher_repetition: of what datatrove drops, {len(single)} for an n-gram that occurs once")
     if arguments.fixture:
         sample = sorted(texts)[::EVERY]
-        kept = {name: {key: not decisions[key] for key in sample} for name, decisions in other.items()}
-        arguments.fixture.write_text(json.dumps(kept, indent=0, sort_keys=True) + "\n")
+        kept = {name: [key for key in sample if not decisions[key]] for name, decisions in other.items()}
+        content = json.dumps({"documents": sample, "kept": kept}, indent=0, ensure_ascii=False)
+        arguments.fixture.write_text(content + "\n")
         print(f"{len(sample)} documents in {arguments.fixture}", file=sys.stderr)
 
 

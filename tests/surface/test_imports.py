@@ -31,6 +31,8 @@ HEAVY = {"ray", "cosmos_xenna", "torch", "pandas", "numpy", "pyarrow", "cudf", "
         "nemo_curator.stages.text.io.reader",
         "nemo_curator.stages.text.io.writer",
         "nemo_curator.stages.text.filters",
+        "nemo_curator.stages.text.filters.heuristic.code",
+        "nemo_curator.stages.text.recipes",
         "nemo_curator.stages.text.modifiers",
     ],
 )
