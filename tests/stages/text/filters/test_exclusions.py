@@ -10,14 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from nemo_curator.backends.local import LocalExecutor
-from nemo_curator.errors import OptionError, OutputError
+from nemo_curator.errors import OptionError, OutputError, StageFailed
 from nemo_curator.pipeline import Pipeline
-from nemo_curator.stages.text.filters import Filter, Score, ScoreFilter
+from nemo_curator.stages.text.filters import DocumentFilter, Filter, Score, ScoreFilter
 from nemo_curator.stages.text.filters.heuristic import SubstringFilter, WordCountFilter
 from nemo_curator.stages.text.io.reader import JsonlReader
 from nemo_curator.stages.text.io.writer import JsonlWriter, ParquetWriter
 from nemo_curator.tasks import DocumentBatch
-from nemo_curator.utils.output_manifest import check_output
+from nemo_curator.utils.output_manifest import OutputFolder, check_output
 
 TEXTS = ["one two three", "one", "not wanted here", "two words", "one two"]
 
@@ -127,6 +127,37 @@ def test_a_run_counts_writes_and_commits(tmp_path: Path) -> None:
     report = pipeline.last_report
     assert report is not None
     assert report.stage("word_count").items_dropped == {"word_count_low": 1, "word_count_high": 1}
+
+
+class FailsOnce(DocumentFilter):
+    """Refuses a text until a file is there."""
+
+    def __init__(self, mark: str) -> None:
+        self.mark = mark
+
+    def score_document(self, text: str) -> bool:
+        if len(text.split()) > 4 and not Path(self.mark).exists():
+            message = "not yet"
+            raise OSError(message)
+        return True
+
+    def keep_document(self, scores: bool) -> bool:
+        return scores
+
+
+def test_a_run_that_goes_on_has_all_that_was_excluded(tmp_path: Path) -> None:
+    source, dropped, mark = _source(tmp_path / "in"), tmp_path / "dropped", tmp_path / "mark"
+    filters = ScoreFilter([FailsOnce(str(mark)), WordCountFilter(2, 3)], name="rules", exclusions=str(dropped))
+    pipeline = Pipeline("p", stages=[JsonlReader(str(source)), filters, JsonlWriter(str(tmp_path / "kept"))])
+    with pytest.raises(StageFailed):
+        pipeline.run(LocalExecutor(mode="inline"), checkpoint_path=str(tmp_path / "checkpoint"))
+    assert [row["id"] for row in read(dropped)] == ["0-0"]
+    mark.touch()
+    pipeline.run(LocalExecutor(mode="inline"), checkpoint_path=str(tmp_path / "checkpoint"))
+    assert sorted(row["id"] for row in read(dropped)) == ["0-0", "1-0"]
+    (manifest,) = OutputFolder(str(dropped)).manifests().values()
+    assert sorted(manifest) == sorted(path.name for path in dropped.glob("*.jsonl"))
+    assert check_output(str(dropped)) == []
 
 
 def test_a_folder_that_cannot_be_written_ends_the_run_before_it_starts(tmp_path: Path) -> None:
