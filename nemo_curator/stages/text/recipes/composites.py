@@ -55,17 +55,7 @@ def _gopher_quality(lang: str) -> GopherQuality:
 
 
 class _Recipe(CompositeStage[DocumentBatch, DocumentBatch]):
-    """Identifies the language, then applies rules.
-
-    Args:
-        rules: `RuleSet`s and `Cleaner`s in place of the published ones, which are those of the function named after the recipe.
-        text_field: Column of the text.
-        lang: The only language that is kept, ISO 639-1; it also decides what a word is.
-        langid_model: A fastText model; `default_langid_model()` by default. The empty string leaves the language out: for input in
-            which all is of that language.
-        language_field: Column for the language's score and code, see `FastTextLangId`; `None` to forget it.
-        exclusions: Folder for what is dropped, for whatever reason, or a writer for it; see `ApplyRules`.
-    """
+    """What the recipes share; `C4Recipe` says what the arguments are."""
 
     _min_langid_score: float
 
@@ -112,7 +102,14 @@ class C4Recipe(_Recipe):
 
     Not among them: the paper's list of bad words, which `c4_rules` takes, and its deduplication of spans of three sentences.
 
-    Takes the arguments of every recipe: ``rules``, ``text_field``, ``lang``, ``langid_model``, ``language_field``, ``exclusions``.
+    Args:
+        rules: `RuleSet`s and `Cleaner`s in place of the published ones.
+        text_field: Column of the text.
+        lang: The only language that is kept, ISO 639-1; it also decides what a word is.
+        langid_model: A fastText model; `default_langid_model()` by default. The empty string leaves the language out: for input in
+            which all is of that language.
+        language_field: Column for the language's score and code, see `FastTextLangId`; `None` to forget it.
+        exclusions: Folder for what is dropped, for whatever reason, or a writer for it; see `ApplyRules`.
     """
 
     name = "c4"
@@ -125,7 +122,7 @@ class C4Recipe(_Recipe):
 class GopherRecipe(_Recipe):
     """Gopher's MassiveWeb: `gopher_rules`. The paper names no score for the language; 0.5 is taken.
 
-    Not among them: its filter of pages by SafeSearch, and its deduplication.
+    Not among them: its filter of pages by SafeSearch, and its deduplication. Arguments are those of `C4Recipe`.
     """
 
     name = "gopher"
@@ -138,7 +135,8 @@ class GopherRecipe(_Recipe):
 class FineWebRecipe(_Recipe):
     """FineWeb: `fineweb_rules` on texts whose language has a score of 0.65.
 
-    Not among them: its list of blocked URLs, its deduplication by MinHash, and the masking of addresses.
+    Not among them: its list of blocked URLs, its deduplication by MinHash, and the masking of addresses. Arguments are those of
+    `C4Recipe`.
     """
 
     name = "fineweb"

@@ -315,3 +315,11 @@ def test_a_recipe_runs(tmp_path: Path) -> None:
     assert sorted((row["id"], row["drop_reason"]) for row in dropped) == [(1, "lang_id_other"), (3, "c4_curly_bracket")]
     kept = [json.loads(line) for path in (tmp_path / "out").glob("*.jsonl") for line in path.read_text().splitlines()]
     assert [(row["id"], row["text"]) for row in kept] == [(0, PROSE), (2, PROSE)]
+
+
+def test_words_of_a_language_without_spaces() -> None:
+    pytest.importorskip("jieba")
+    text = "他们赋有理性和良心，并应以兄弟关系的精神相对待。"  # noqa: RUF001
+    assert C4Lines(lang="zh", terminal_marks=False).clean(text) == text
+    assert C4Lines(terminal_marks=False).clean(text) == ""
+    assert len(TextView.in_language(text, "zh").words) > 5
