@@ -26,8 +26,8 @@ class RepeatedNGrams:
     def __init__(self, words: Sequence[str], gap: int = 1) -> None:
         self.n = 1
         self._gap = gap
-        # Where each word would begin if nothing but the gap were between words.
-        self._begins = list(accumulate((len(word) + gap for word in words), initial=0))
+        # Where each word would begin if nothing were between words.
+        self._begins = list(accumulate(map(len, words), initial=0))
         # By the place of an n-gram that occurs at least twice, in order: which one it is.
         counts = Counter(words)
         self._places: dict[int, object] = {place: word for place, word in enumerate(words) if counts[word] > 1}
@@ -50,10 +50,9 @@ class RepeatedNGrams:
         """
         counts = Counter(self._places.values())
         most = max(counts.values(), default=0)
-        lengths = [
-            self._begins[at + self.n] - self._begins[at] for at, which in self._places.items() if counts[which] == most
-        ]
-        return most * (max(lengths, default=self._gap) - self._gap)
+        begins, n = self._begins, self.n
+        lengths = [begins[at + n] - begins[at] for at, which in self._places.items() if counts[which] == most]
+        return most * (max(lengths) + self._gap * (n - 1)) if lengths else 0
 
     def repeated_characters(self) -> int:
         """Return the characters in n-grams that came before, with the gaps inside them; what is in several counts once."""
@@ -65,9 +64,9 @@ class RepeatedNGrams:
                 seen.add(which)
                 continue
             stop = start + self.n
-            total += begins[stop] - begins[max(start, covered)]
-            if start >= covered:  # a run of repeated words begins: the gap after its last word is not inside it
-                total -= self._gap
+            first = max(start, covered)
+            # Where a run of repeated words begins, there is one gap fewer than words; where it goes on, as many.
+            total += begins[stop] - begins[first] + self._gap * (stop - first - (start >= covered))
             covered = stop
         return total
 
