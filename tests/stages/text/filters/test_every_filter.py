@@ -153,6 +153,7 @@ def test_no_text_breaks_a_filter(name: str, text: str) -> None:
 
 # The suite's time limit is what fails a search in quadratic time: that would take hours.
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_long_run_of_anything_takes_time_in_proportion(name: str) -> None:
     each = filters()[name]
@@ -163,6 +164,7 @@ def test_a_long_run_of_anything_takes_time_in_proportion(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # half a minute where nothing else runs; a search in quadratic time would still take hours
 @pytest.mark.parametrize("name", NAMES)
 def test_a_document_of_ten_megabytes(name: str) -> None:
     lines = (f"Line {number} says that this is {number % 97} of many, and no other." for number in range(190_000))
