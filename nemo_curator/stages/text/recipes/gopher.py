@@ -8,7 +8,7 @@ from itertools import filterfalse
 from nemo_curator.stages.text.filters.heuristic.string.marks import BULLETS, COMMON_ENGLISH_WORDS
 from nemo_curator.stages.text.recipes.rules import RuleSet
 from nemo_curator.stages.text.recipes.view import TextView
-from nemo_curator.stages.text.utils.ngrams import RepeatedNGrams
+from nemo_curator.stages.text.utils.ngrams import repeated_ngram_characters, top_ngram_characters
 
 __all__ = ["GopherQuality", "GopherRepetition"]
 
@@ -116,7 +116,7 @@ class GopherRepetition(RuleSet):
 
     def judge(self, view: TextView) -> str:
         """Return the name of the first rule that a text breaks."""
-        return self._judge_lines(view) or self._judge_ngrams(view)
+        return self._judge_lines(view) or self._judge_top(view) or self._judge_repeated(view)
 
     def _judge_lines(self, view: TextView) -> str:
         lines, line_characters = view.repeated_lines
@@ -130,20 +130,22 @@ class GopherRepetition(RuleSet):
         too_many = paragraph_characters > self.max_repeated_paragraph_characters
         return "gopher_repeated_paragraph_characters" if too_many else ""
 
-    def _judge_ngrams(self, view: TextView) -> str:
-        ngrams = RepeatedNGrams(view.words, view.gap)
-        total = len(view.text)
+    def _judge_top(self, view: TextView) -> str:
         for n, limit in sorted(self.max_top_ngrams.items()):
-            if ngrams.grow_to(n).top_characters() > limit * total:
+            characters = top_ngram_characters(view.words, n, view.gap)
+            if characters > limit * len(view.text):
                 return f"gopher_top_{n}_gram"
+            if not characters:  # without a repeated n-gram there is no longer one
+                break
+        return ""
+
+    def _judge_repeated(self, view: TextView) -> str:
         limits = sorted(self.max_repeated_ngrams.items())
-        if limits and limits[0][0] < ngrams.n:  # limits of the caller's own, for shorter n-grams than those before
-            ngrams = RepeatedNGrams(view.words, view.gap)
         for at, (n, limit) in enumerate(limits):
-            characters = ngrams.grow_to(n).repeated_characters()
-            if characters > limit * total:
+            characters = repeated_ngram_characters(view.words, n, view.gap)
+            if characters > limit * len(view.text):
                 return f"gopher_repeated_{n}_grams"
             # What is in a repeated n-gram is in repeated shorter ones too: what satisfies the strictest limit that comes is done.
-            if characters <= min(limit for _, limit in limits[at:]) * total:
+            if characters <= min((limit for _, limit in limits[at:])) * len(view.text):
                 break
         return ""
