@@ -11,7 +11,17 @@ from benchmarks.harness import Entry, Scale
 
 __all__ = ["ENTRIES", "ON_RAY", "USUAL", "load"]
 
-USUAL = ("import_time", "hello", "small_tasks", "noop_tasks", "jsonl", "back_pressure", "guards", "checkpoints")
+USUAL = (
+    "import_time",
+    "hello",
+    "small_tasks",
+    "noop_tasks",
+    "jsonl",
+    "fineweb_recipe",
+    "back_pressure",
+    "guards",
+    "checkpoints",
+)
 """Those that run when none is named."""
 
 ON_RAY = ("ray_small_tasks", "ray_jsonl", "ray_model_stage")

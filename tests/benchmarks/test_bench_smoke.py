@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_two_entries_print_ratios_and_write_every_run(tmp_path: Path) -> None:
+def test_entries_print_ratios_and_write_every_run(tmp_path: Path) -> None:
     told = tmp_path / "told.json"
     command = [
         sys.executable,
@@ -20,6 +20,7 @@ def test_two_entries_print_ratios_and_write_every_run(tmp_path: Path) -> None:
         "benchmarks",
         "import_time",
         "hello",
+        "fineweb_recipe",
         "--tiny",
         "--repeats",
         "1",
@@ -32,7 +33,7 @@ def test_two_entries_print_ratios_and_write_every_run(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "| reference |" in done.stdout
     entries = json.loads(told.read_text())["entries"]
-    assert set(entries) == {"import_time", "hello"}
+    assert set(entries) == {"import_time", "hello", "fineweb_recipe"}
     for entry in entries.values():
         for case in entry["cases"]:
             assert case["ratios"][case["reference"]]["median"] == 1

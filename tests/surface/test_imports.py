@@ -38,6 +38,8 @@ HEAVY = {"ray", "cosmos_xenna", "torch", "pandas", "numpy", "pyarrow", "cudf", "
         "nemo_curator.stages.text.models.linear",
         "nemo_curator.stages.text.modules",
         "nemo_curator.stages.text.pii.presidio",
+        "nemo_curator.stages.text.filters.heuristic.code",
+        "nemo_curator.stages.text.recipes",
         "nemo_curator.stages.text.modifiers",
     ],
 )

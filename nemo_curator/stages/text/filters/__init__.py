@@ -13,18 +13,22 @@ from nemo_curator.stages.text.filters.score_filter import Filter, Score, ScoreFi
 
 if TYPE_CHECKING:
     from nemo_curator.stages.text.filters.fasttext import FastTextLangId, FastTextQualityFilter, default_langid_model
+    from nemo_curator.stages.text.filters.histogram import HistogramFilter
+    from nemo_curator.stages.text.filters.token import TokenCountFilter
 
 __all__ = [
     "DocumentFilter",
     "FastTextLangId",
     "FastTextQualityFilter",
     "Filter",
+    "HistogramFilter",
     "Score",
     "ScoreFilter",
+    "TokenCountFilter",
     "default_langid_model",
 ]
 
-_RULES = ("nemo_curator.stages.text.filters.heuristic", "nemo_curator.stages.text.filters.fasttext")
+_RULES = tuple(f"nemo_curator.stages.text.filters.{name}" for name in ("heuristic", "fasttext", "histogram", "token"))
 
 
 def __getattr__(name: str) -> Any:

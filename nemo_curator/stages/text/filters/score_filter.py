@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.stages.text.filters.base import DocumentFilter
 from nemo_curator.stages.text.utils.arguments import name_of, one_per_function
+from nemo_curator.stages.text.utils.excluding import ExcludingStage
 from nemo_curator.stages.text.utils.rows import Rows
 from nemo_curator.stages.worker_info import NodeInfo, WorkerMetadata
 from nemo_curator.tasks import DocumentBatch
+
+if TYPE_CHECKING:
+    from nemo_curator.stages.text.io.writer.base import BaseWriter
 
 __all__ = ["Filter", "Score", "ScoreFilter"]
 
@@ -21,7 +24,7 @@ _log = logging.getLogger(__name__)
 _MODEL_HOOKS = ("load_model", "load_tokenizer")
 
 
-class _FilterStage(ProcessingStage[DocumentBatch, DocumentBatch]):
+class _FilterStage(ExcludingStage):
     """What the three stages share: models are prepared, a stage is named after its functions, drops are counted."""
 
     outputs_are_complete = True
@@ -48,24 +51,26 @@ class _FilterStage(ProcessingStage[DocumentBatch, DocumentBatch]):
                     getattr(function, hook)()
 
     def _keep(
-        self, rows: Rows, function: Any, scores: Sequence[Any], invert: bool, text_field: str | None = None
+        self,
+        rows: Rows,
+        function: Any,
+        scores: Sequence[Any],
+        invert: bool,
+        excluded: dict[int, str],
+        text_field: str | None = None,
     ) -> Counter[str]:
-        """Keep the rows that pass; count the others by reason, and return how many characters they had if there is a text to measure."""
+        """Keep the rows that pass; return how many characters the others had, by reason, if there is a text to measure."""
         keep = getattr(function, "keep_document", function)
-        mask = [bool(keep(score)) is not invert for score in scores]
-        dropped = [at for at, kept in enumerate(mask) if not kept]
-        if invert:
-            why = [f"not_{_reason(function, None)}"] * len(dropped)
-        else:
-            why = [_reason(function, scores[at]) for at in dropped]
+        inverted = f"not_{_reason(function, None)}" if invert else None
+        reasons = [
+            None if bool(keep(score)) is not invert else inverted or _reason(function, score) for score in scores
+        ]
         characters: Counter[str] = Counter()
-        if text_field is not None and dropped:
-            texts = rows.column(text_field)
-            for at, reason in zip(dropped, why, strict=True):
-                characters[reason] += len(texts[at]) if isinstance(texts[at], str) else 0
-        rows.keep(mask)
-        for reason, count in Counter(why).items():
-            self.record_drops(reason, count)
+        if text_field is not None and any(reasons):
+            for text, reason in zip(rows.column(text_field), reasons, strict=True):
+                if reason is not None:
+                    characters[reason] += len(text) if isinstance(text, str) else 0
+        self._drop(rows, reasons, excluded)
         return characters
 
     def _log_counts(self, before: int, after: int) -> None:
@@ -123,6 +128,8 @@ class Filter(_FilterStage):
         invert: Keep what would be dropped, and the other way round; or a list with one for each function.
         name: Name of the stage; by default that of the filter, ``filter_fn`` for a function.
         verbose: Log how many rows came and stayed.
+        exclusions: Folder for the documents that are dropped, with the reason in a column ``drop_reason``, as JSON Lines; or a
+            `ParquetWriter` or `JsonlWriter` for them; `None` to forget them.
     """
 
     def __init__(
@@ -132,6 +139,7 @@ class Filter(_FilterStage):
         invert: bool | list[bool] = False,
         name: str | None = None,
         verbose: bool = False,
+        exclusions: str | BaseWriter | None = None,
     ) -> None:
         self.filter_fn = self._functions = _as_functions(filter_fn, "filter_fn", "keep_document")
         count = len(self.filter_fn)
@@ -141,6 +149,7 @@ class Filter(_FilterStage):
         self.invert: list[bool] = one_per_function(invert, count, what="invert", kind=bool)
         self.name = name or _stage_name(filter_fn, "filter")
         self.verbose = verbose
+        self._exclude_to(exclusions)
 
     def inputs(self) -> tuple[list[str], list[str]]:
         """Return the columns of scores."""
@@ -163,8 +172,10 @@ class Filter(_FilterStage):
     def process(self, task: DocumentBatch) -> DocumentBatch:
         """Return the batch with the rows that pass every function."""
         rows = Rows(task)
+        excluded: dict[int, str] = {}
         for function, field, invert in zip(self.filter_fn, self.filter_field, self.invert, strict=True):
-            self._keep(rows, function, rows.column(field), invert)
+            self._keep(rows, function, rows.column(field), invert, excluded)
+        self._write_excluded(task, excluded)
         if self.verbose:
             self._log_counts(task.num_items, len(rows))
         return rows.to_batch()
@@ -184,6 +195,8 @@ class ScoreFilter(_FilterStage):
         invert: Keep what would be dropped, and the other way round; or a list with one for each filter.
         name: Name of the stage; by default that of the filter.
         verbose: Log how many rows came and stayed.
+        exclusions: Folder for the documents that are dropped, with the reason in a column ``drop_reason``, as JSON Lines; or a
+            `ParquetWriter` or `JsonlWriter` for them; `None` to forget them.
     """
 
     def __init__(
@@ -194,6 +207,7 @@ class ScoreFilter(_FilterStage):
         invert: bool | list[bool] = False,
         name: str | None = None,
         verbose: bool = False,
+        exclusions: str | BaseWriter | None = None,
     ) -> None:
         self.filter_obj: list[DocumentFilter]
         self.filter_obj = self._functions = _as_functions(
@@ -207,6 +221,7 @@ class ScoreFilter(_FilterStage):
         self.invert: list[bool] = one_per_function(invert, count, what="invert", kind=bool)
         self.name = name or _stage_name(filter_obj, "score_filter")
         self.verbose = verbose
+        self._exclude_to(exclusions)
 
     def inputs(self) -> tuple[list[str], list[str]]:
         """Return the columns of text."""
@@ -219,13 +234,15 @@ class ScoreFilter(_FilterStage):
     def process(self, task: DocumentBatch) -> DocumentBatch:
         """Return the batch with the rows that pass every filter, and their scores."""
         rows = Rows(task)
+        excluded: dict[int, str] = {}
         characters: Counter[str] = Counter()
         steps = zip(self.filter_obj, self.text_field, self.score_field, self.invert, strict=True)
         for function, text_field, score_field, invert in steps:
             scores = _scores(rows, function, text_field)
             if score_field is not None:
                 rows.set_column(score_field, scores)
-            characters += self._keep(rows, function, scores, invert, text_field)
+            characters += self._keep(rows, function, scores, invert, excluded, text_field)
+        self._write_excluded(task, excluded)
         self._log_metrics({f"dropped_characters_{reason}": count for reason, count in characters.items()})
         if self.verbose:
             self._log_counts(task.num_items, len(rows))

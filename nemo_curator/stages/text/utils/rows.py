@@ -39,6 +39,11 @@ class Rows:
     def __len__(self) -> int:
         return self._batch.num_items if self._positions is None else len(self._positions)
 
+    @property
+    def positions(self) -> Sequence[int]:
+        """Where the rows that are left stand in the batch."""
+        return range(len(self)) if self._positions is None else self._positions
+
     def column(self, name: str) -> list[Any]:
         """Return the values of a column in the rows that are left. Do not change the list.
 
@@ -77,8 +82,7 @@ class Rows:
         """Keep the rows where `mask` is true."""
         if all(mask):
             return
-        positions = range(len(self)) if self._positions is None else self._positions
-        self._positions = list(compress(positions, mask))
+        self._positions = list(compress(self.positions, mask))
         self._columns = {name: list(compress(values, mask)) for name, values in self._columns.items()}
 
     def take(self, positions: Sequence[int]) -> None:

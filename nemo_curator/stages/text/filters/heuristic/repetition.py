@@ -9,9 +9,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable
-from itertools import accumulate
 
 from nemo_curator.stages.text.filters.base import DocumentFilter
+from nemo_curator.stages.text.utils.ngrams import repeated_ngram_characters
 from nemo_curator.stages.text.utils.text_utils import (
     get_ngrams,
     get_paragraphs,
@@ -174,23 +174,4 @@ class RepeatingDuplicateNGramsFilter(_NGramFilter):
         words = self._split(text)
         if not words:
             return 1.0
-        ngrams = list(get_ngrams(words, self._n))
-        if len(set(ngrams)) == len(ngrams):
-            return 0.0
-        return self._repeated_characters(words, ngrams) / len(text)
-
-    def _repeated_characters(self, words: list[str], ngrams: list[tuple[str, ...]]) -> int:
-        gap = len(self._between)
-        ends = list(accumulate((len(word) + gap for word in words), initial=0))
-        seen: set[tuple[str, ...]] = set()
-        total = covered = 0
-        for start, ngram in enumerate(ngrams):
-            if ngram not in seen:
-                seen.add(ngram)
-                continue
-            stop = start + self._n
-            total += ends[stop] - ends[max(start, covered)]
-            if start >= covered:  # a run of repeated words begins: the gap after its last word is not inside it
-                total -= gap
-            covered = stop
-        return total
+        return repeated_ngram_characters(words, self._n, len(self._between)) / len(text)

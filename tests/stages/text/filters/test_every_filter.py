@@ -1,0 +1,207 @@
+"""What holds for every filter, whatever it measures."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import pickle
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from nemo_curator.stages.text import recipes
+from nemo_curator.stages.text.filters import DocumentFilter, HistogramFilter, ScoreFilter, TokenCountFilter, heuristic
+from nemo_curator.stages.text.filters.fasttext import FastTextLangId, FastTextQualityFilter, default_langid_model
+from nemo_curator.stages.text.filters.heuristic import code
+from nemo_curator.stages.text.recipes import C4Lines, RuleSet, TextView, fineweb_rules
+from nemo_curator.tasks import DocumentBatch
+
+DATA = Path(__file__).parent / "data"
+
+
+class Characters:
+    """A tokenizer for which every character is a token."""
+
+    def encode(self, text: str, add_special_tokens: bool) -> list[str]:
+        assert not add_special_tokens
+        return list(text)
+
+
+def _with_defaults(module: Any) -> dict[str, DocumentFilter]:
+    """Return an instance of every filter of a module that needs no arguments."""
+    found = {}
+    for name in module.__all__:
+        each = getattr(module, name)
+        if not (isinstance(each, type) and issubclass(each, DocumentFilter)) or inspect.isabstract(each):
+            continue
+        parameters = inspect.signature(each).parameters.values()
+        if all(parameter.default is not parameter.empty for parameter in parameters) and name not in SPECIAL:
+            found[name] = each()
+    return found
+
+
+SPECIAL: dict[str, Any] = {
+    "SubstringFilter": lambda: heuristic.SubstringFilter("a", "any"),
+    "GeneralCommentToCodeFilter": lambda: code.GeneralCommentToCodeFilter("text/x-c"),
+    "PerExtensionFilter": lambda: code.PerExtensionFilter("Python", "py", str(DATA / "code_meta.csv")),
+    "TokenizerFertilityFilter": lambda: code.TokenizerFertilityFilter(str(DATA / "tiny.model")),
+    "TokenCountFilter": lambda: TokenCountFilter(Characters()),
+    "HistogramFilter": lambda: HistogramFilter("xx", cache_dir=str(DATA)),
+    "FastTextLangId": lambda: FastTextLangId(default_langid_model()),
+    "FastTextQualityFilter": lambda: FastTextQualityFilter(default_langid_model(), "__label__en"),
+}
+
+
+@cache
+def filters() -> dict[str, DocumentFilter]:
+    found = {**_with_defaults(heuristic), **_with_defaults(code), **_with_defaults(recipes)}
+    found["RepeatingTopNGramsFilter of 3"] = heuristic.RepeatingTopNGramsFilter(3)
+    found["GeneralCommentToCodeFilter of Python"] = code.GeneralCommentToCodeFilter("text/x-python")
+    return {**found, **{name: make() for name, make in SPECIAL.items()}}
+
+
+NAMES = sorted(
+    {
+        name
+        for module in (heuristic, code, recipes)
+        for name in module.__all__
+        if isinstance(getattr(module, name), type) and issubclass(getattr(module, name), DocumentFilter)
+    }
+    - {"RuleSet"}
+    | SPECIAL.keys()
+    | {"RepeatingTopNGramsFilter of 3", "GeneralCommentToCodeFilter of Python"}
+)
+LANGUAGE_MODELS = {"FastTextLangId", "FastTextQualityFilter"}
+
+TEXTS = {
+    "empty": "",
+    "white space": " \t\r\n\u00a0\u3000\n\n ",
+    "line ends": "\n\n\n",
+    "one word": "word",
+    "one character": ".",
+    "Chinese": "人人生而自由，在尊严和权利上一律平等。\n他们赋有理性和良心。",  # noqa: RUF001
+    "Japanese": "すべての人間は、生まれながらにして自由である。",
+    "Arabic": "يولد جميع الناس أحراراً متساوين في الكرامة والحقوق۔\nوقد وهبوا عقلاً وضميراً.",  # noqa: RUF001
+    "Hebrew": "כל בני האדם נולדו בני חורין\u200f.",
+    "emoji": "👩‍👩‍👧‍👦 🇺🇳 👍🏽\n🎉🎉🎉",
+    "surrogates": "a \ud800 b \udfff\n\ud83d",
+    "zero bytes": "a\x00b\x00\n\x07",
+    "combining marks": "e\u0301" * 50,
+    "numbers": "1 2 3 4.5 ٣ ½",
+    "marks": "... … [...] \"\" '' ?!. # ## • - * {} [1]",
+    "URLs": "https://example.org/%20 http:// www.x https://" + "a" * 100,
+    "Python": "# a\ndef f():\n    '''b'''\n    return '#'\n",
+    "open": "/* \"a 'b `c <!-- <p [1 {",
+    "HTML": "<html><script>x</script><p>" + "a word " * 30 + "</p></html>",
+    "prose": "\n\n".join(f"This is sentence number {n}, and it is one of many that we have here." for n in range(30)),
+}
+
+# What takes quadratic time in a careless search: a million characters of one kind, or of a few in turn.
+PATTERNS = {
+    "one word": "a",
+    "words": "a word and ",
+    "full stops": ".",
+    "quotes": '"\\',
+    "spaces": " ",
+    "line ends": "\n",
+    "citations": "[1](",
+    "comments": "/*",
+    "tags": "<a ",
+    "Chinese": "自由。",
+}
+
+
+def is_plain(score: Any) -> bool:
+    """Whether a score fits a column, and says something."""
+    return isinstance(score, (str, int)) or (isinstance(score, float) and math.isfinite(score))
+
+
+def check(each: DocumentFilter, text: str) -> None:
+    score = each.score_document(text)
+    assert is_plain(score), score
+    kept = each.keep_document(score)
+    assert isinstance(kept, bool)
+    if not kept:
+        assert each.drop_reason(score)
+    assert each.score_document(text) == score
+    assert list(each.score_many([text])) == [score]
+
+
+def test_every_filter_is_here() -> None:
+    assert set(filters()) == set(NAMES)
+    assert len(NAMES) >= 35
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+@pytest.mark.parametrize("name", NAMES)
+def test_any_text_gets_a_score_and_a_decision(name: str, kind: str) -> None:
+    check(filters()[name], TEXTS[kind])
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(text=st.text(alphabet=st.characters(codec=None), max_size=80) | st.text("ab .\n#\"'[{/*-…。", max_size=80))
+@example(text="a b a b a b")
+@settings(max_examples=40, deadline=None)
+def test_no_text_breaks_a_filter(name: str, text: str) -> None:
+    check(filters()[name], text)
+
+
+# The suite's time limit is what fails a search in quadratic time: that would take hours.
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_long_run_of_anything_takes_time_in_proportion(name: str) -> None:
+    each = filters()[name]
+    for pattern in PATTERNS.values():
+        score = each.score_document(pattern * (10**6 // len(pattern)))
+        assert is_plain(score)
+        each.keep_document(score)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)  # half a minute where nothing else runs; a search in quadratic time would still take hours
+@pytest.mark.parametrize("name", NAMES)
+def test_a_document_of_ten_megabytes(name: str) -> None:
+    lines = (f"Line {number} says that this is {number % 97} of many, and no other." for number in range(190_000))
+    text = "\n".join(lines)
+    assert len(text) > 10**7
+    score = filters()[name].score_document(text)
+    assert is_plain(score)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_filter_travels_and_is_a_stage(name: str) -> None:
+    each = pickle.loads(pickle.dumps(filters()[name]))
+    stage = ScoreFilter(each, score_field="score")
+    batch = DocumentBatch(dataset_name="d", data=pd.DataFrame({"text": [*TEXTS.values(), None]}, dtype=object))
+    kept = stage.process(batch).to_pandas()
+    drops = stage._consume_drops()
+    assert len(kept) + sum(drops.values()) == len(TEXTS) + 1
+    assert all(drops)
+    assert kept["score"].notna().all()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in LANGUAGE_MODELS])
+def test_the_report_names_the_filter_or_its_rule(name: str) -> None:
+    each = filters()[name]
+    reasons = {
+        each.drop_reason(score) for score in map(each.score_document, TEXTS.values()) if not each.keep_document(score)
+    }
+    family = each.name.split("_")[0] if isinstance(each, RuleSet) else each.name
+    assert all(reason.startswith(family) for reason in reasons)
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_rules_on_one_view_decide_as_each_alone(kind: str) -> None:
+    view = TextView(TEXTS[kind])
+    for step in fineweb_rules():
+        if isinstance(step, RuleSet):
+            assert step.judge(view) == step.score_document(TEXTS[kind])
+        else:
+            assert isinstance(step, C4Lines)
+            assert step.clean(step.clean(TEXTS[kind])) == step.clean(TEXTS[kind])
