@@ -16,5 +16,5 @@ if [ -z "${found:-}" ]; then
     echo "No Python 3.12 or 3.13 was found, so the newest cosmos-xenna was not tried."
     exit 0
 fi
-PYTHON="$found" VENV=.venv-newer sh "$(dirname "$0")/install.sh" test,xenna
+PYTHON="$found" VENV=.venv-newer sh "$(dirname "$0")/install.sh" conformance,xenna
 exec .venv-newer/bin/python -m pytest -q "$@"

@@ -109,8 +109,13 @@ def _param(name: str) -> Any:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what needs Ray last."""
+    """Put what needs Ray last. Leave to `make soak` what takes minutes in Xenna's batch mode and is the custodian's work, as in the other one."""
     items.sort(key=lambda item: item.get_closest_marker("ray") is not None)
+    for item in items:
+        if item.name.startswith(
+            tuple(f"test_conformance[xenna-batch-{part}-" for part in ("records", "recovery", "resume"))
+        ):
+            item.add_marker(pytest.mark.soak)
 
 
 ON_RAY = [name for name in BACKENDS if not name.startswith("local")]
