@@ -118,6 +118,10 @@ class _Environment(RuntimeEnv):
         super().__init__()
         self.whole = whole
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Xenna copies it, and the class that it derives from knows of its own fields only.
+        return _environment, (self.whole, self.extra_env_vars)
+
     def to_ray_runtime_env(self) -> Any:
         """Return it as Ray wants it."""
         from ray.runtime_env import RuntimeEnv as RaysEnvironment
@@ -128,6 +132,12 @@ class _Environment(RuntimeEnv):
     def format(self) -> str:
         """Return it as text, for logs."""
         return str(self.whole)
+
+
+def _environment(whole: dict[str, Any], variables: dict[str, str]) -> _Environment:
+    environment = _Environment(whole)
+    environment.extra_env_vars = variables
+    return environment
 
 
 def named(stage: Any, name: str) -> Any:
