@@ -106,7 +106,7 @@ class IdGeneratorBase:
         try:
             if is_remote_url(path):
                 fs, inner = resolve_url(path, storage_options)
-                text = bytes(fs.cat_file(inner))
+                text: str | bytes = fs.cat_file(inner)
             else:
                 with open(local_path(path), "rb") as handle:
                     text = handle.read()

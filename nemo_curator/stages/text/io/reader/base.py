@@ -170,14 +170,14 @@ class BaseReader(ProcessingStage[FileGroupTask, DocumentBatch]):
                 )
                 raise DataError(message) from error
             return first, last - first + 1
-        given = [task.reader_config.get(name) for name in ("first_id", "num_rows")]
-        if None in given:
+        first, rows = task.reader_config.get("first_id"), task.reader_config.get("num_rows")
+        if type(first) is not int or type(rows) is not int:
             message = (
                 f"stage {self.name!r}: nobody has numbered the rows of task {task.task_id or task.dataset_name}; put CountRowsStage and "
                 "NumberGroupsStage before it, as JsonlReader and ParquetReader do"
             )
             raise DataError(message)
-        return int(given[0]), int(given[1])
+        return first, rows
 
     @property
     def _storage_options(self) -> dict[str, Any] | None:
@@ -283,6 +283,7 @@ class FileReader(CompositeStage[EmptyTask, DocumentBatch]):
             file_extensions=self.file_extensions,
             storage_options=storage_options,
             split_files=reader.can_split(),
+            in_order=self._generate_ids or self._assign_ids,
         )
         if not self._generate_ids:
             return [partitioning, reader]
