@@ -15,7 +15,7 @@ from nemo_curator.errors import OptionError, did_you_mean
 from nemo_curator.pipeline import Pipeline, WorkflowRunResult
 from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.stages.deduplication.id_generator import IdGeneratorBase, names_of_group
-from nemo_curator.stages.deduplication.parts import GivenTasksStage
+from nemo_curator.stages.deduplication.parts import GivenTasksStage, PartFolder
 from nemo_curator.stages.file_partitioning import FilePartitioningStage
 from nemo_curator.stages.text.io.reader import JsonlReaderStage, ParquetReaderStage
 from nemo_curator.stages.text.io.reader.base import BaseReader
@@ -108,6 +108,11 @@ class Steps:
         spent = self.result.get_metadata(timed) or 0.0
         self.result.add_metadata(timed, spent + time.perf_counter() - begun)
         return tasks
+
+    def discard(self, folder: PartFolder) -> None:
+        """Remove what was needed on the way; not where a later run may go on, as it counts on what is there."""
+        if self.checkpoint_path is None:
+            folder.remove()
 
     def done(self, **metadata: Any) -> WorkflowRunResult:
         """Return the result, with the total time."""

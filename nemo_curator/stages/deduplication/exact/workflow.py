@@ -163,4 +163,5 @@ class ExactDeduplicationWorkflow(WorkflowBase):
             of="identification",
             timed="identification_time",
         )
+        steps.discard(shuffled)
         return found

@@ -151,6 +151,8 @@ class TextDuplicatesRemovalStage(ProcessingStage[DocumentBatch, DocumentBatch]):
 
         pc = arrow_functions()
 
+        if pa.types.is_null(found.type):
+            return pa.array([], kind)
         if found.type != kind and (pa.types.is_integer(found.type) != pa.types.is_integer(kind)):
             message = (
                 f"stage {self.name!r}: ids to remove in {posixpath.basename(path)} are of type {found.type}, those of documents in column "
