@@ -45,10 +45,22 @@ NAMES = {
         "_STAGE_REGISTRY",
         "get_stage_class",
     ],
+    "nemo_curator.stages.deduplication.exact": ["ExactDeduplicationWorkflow", "ExactDuplicatesRemovalStage"],
+    "nemo_curator.stages.deduplication.exact.identification": ["ExactDuplicateIdentification", "HashTextsStage"],
+    "nemo_curator.stages.deduplication.exact.workflow": ["ExactDeduplicationWorkflow"],
+    "nemo_curator.stages.deduplication.fuzzy": ["FuzzyDeduplicationWorkflow", "detection_probability"],
+    "nemo_curator.stages.deduplication.fuzzy.buckets_to_edges": ["BucketsToEdgesStage"],
+    "nemo_curator.stages.deduplication.fuzzy.groups": ["ConnectedComponentsStage", "FuzzyDuplicateIdentification"],
+    "nemo_curator.stages.deduplication.fuzzy.lsh": ["LSHStage"],
+    "nemo_curator.stages.deduplication.fuzzy.minhash": ["MinHashStage"],
+    "nemo_curator.stages.deduplication.fuzzy.workflow": ["FuzzyDeduplicationWorkflow"],
+    "nemo_curator.stages.deduplication.id_generator": ["CURATOR_DEDUP_ID_STR", "IdGeneratorBase"],
     "nemo_curator.stages.file_partitioning": ["FilePartitioningStage"],
     "nemo_curator.stages.function_decorators": ["processing_stage"],
     "nemo_curator.stages.resources": ["Resources"],
     "nemo_curator.stages.worker_info": ["NodeInfo", "WorkerMetadata"],
+    "nemo_curator.stages.text.deduplication": ["TextDuplicatesRemovalStage", "TextDuplicatesRemovalWorkflow"],
+    "nemo_curator.stages.text.deduplication.removal": ["TextDuplicatesRemovalStage"],
     "nemo_curator.stages.text.io.reader": ["JsonlReader", "ParquetReader"],
     "nemo_curator.stages.text.io.writer": ["JsonlWriter", "ParquetWriter"],
     "nemo_curator.stages.text.filters": ["DocumentFilter", "Filter", "Score", "ScoreFilter"],
@@ -86,7 +98,16 @@ def test_name_can_be_imported(module: str, name: str) -> None:
     assert getattr(import_module(module), name) is not None
 
 
-@pytest.mark.parametrize("module", ["nemo_curator.stages.text.io.reader", "nemo_curator.stages.text.io.writer"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "nemo_curator.stages.deduplication.exact",
+        "nemo_curator.stages.deduplication.fuzzy",
+        "nemo_curator.stages.text.deduplication",
+        "nemo_curator.stages.text.io.reader",
+        "nemo_curator.stages.text.io.writer",
+    ],
+)
 def test_unknown_lazy_names_are_attribute_errors(module: str) -> None:
     with pytest.raises(AttributeError):
         getattr(import_module(module), "NoSuchThing")  # noqa: B009 - the lookup is what is tested

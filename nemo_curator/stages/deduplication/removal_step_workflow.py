@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Sequence
 from typing import Any
 
+from nemo_curator.errors import DataError
 from nemo_curator.stages.deduplication.id_generator import CURATOR_DEDUP_ID_STR
 from nemo_curator.stages.deduplication.parts import GivenTasksStage, PartFolder
 from nemo_curator.stages.deduplication.steps_workflow import DedupInput, Steps, reader_stage
@@ -35,6 +36,9 @@ def remove_duplicates(
         found: The folder with the ids to remove.
         output_path: The workflow's output.
         storage_options: For its filesystem.
+
+    Raises:
+        DataError: More documents had an id that is to be removed than there are such ids.
     """
     numbered = documents.id_field is None
     ids = documents.id_field or CURATOR_DEDUP_ID_STR
@@ -49,3 +53,12 @@ def remove_duplicates(
     kind = ParquetWriter if documents.filetype == "parquet" else JsonlWriter
     writer = kind(target, write_kwargs=options, mode="overwrite")
     steps.run("removal", GivenTasksStage(groups), reader, removal, writer, of="removal", timed="removal_time")
+    removed = (
+        0 if steps.last_report is None else steps.last_report.stage(removal.name).items_dropped.get("duplicate", 0)
+    )
+    if removed > found.rows():
+        message = (
+            f"{removed} documents have one of the {found.rows()} ids in {found.path}, so ids in column {ids!r} are not unique, and {target} lacks "
+            "documents that are no duplicates. Make ids unique, or let ids be assigned, and run again"
+        )
+        raise DataError(message)

@@ -11,6 +11,7 @@ from typing import Any
 
 from nemo_curator.backends.base import BaseExecutor
 from nemo_curator.core.slurm_shards import ENABLED, SlurmArrayConfig
+from nemo_curator.engine.report import RunReport
 from nemo_curator.errors import OptionError, did_you_mean
 from nemo_curator.pipeline import Pipeline, WorkflowRunResult
 from nemo_curator.stages.base import ProcessingStage
@@ -88,6 +89,7 @@ class Steps:
         self.result = WorkflowRunResult(name)
         self.executor = executor
         self.checkpoint_path = checkpoint_path
+        self.last_report: RunReport | None = None
         self._begun = time.perf_counter()
 
     def run(
@@ -103,7 +105,9 @@ class Steps:
             whole: Run it without a checkpoint: all of its tasks are wanted.
         """
         begun = time.perf_counter()
-        tasks = run_whole(Pipeline(name, stages=list(stages)), self.executor, None if whole else self.checkpoint_path)
+        pipeline = Pipeline(name, stages=list(stages))
+        tasks = run_whole(pipeline, self.executor, None if whole else self.checkpoint_path)
+        self.last_report = pipeline.last_report
         self.result.add_pipeline_tasks(of, [*self.result.pipeline_tasks.get(of, []), *tasks])
         spent = self.result.get_metadata(timed) or 0.0
         self.result.add_metadata(timed, spent + time.perf_counter() - begun)

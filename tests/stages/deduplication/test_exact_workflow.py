@@ -197,6 +197,18 @@ def test_ids_of_several_files(tmp_path: Path) -> None:
         _run(tmp_path, assign_id=False, id_field="id", input_blocksize=None)
 
 
+def test_an_id_that_another_document_has_is_told_when_it_is_removed(tmp_path: Path) -> None:
+    rows = [
+        {"id": "a", "text": "one"},
+        {"id": "b", "text": "one"},
+        {"id": "b", "text": "two"},
+        {"id": "c", "text": "x"},
+    ]
+    write_lines(tmp_path / "in", rows, 2)
+    with pytest.raises(DataError, match=r"2 documents have one of the 1 ids in .* not unique"):
+        _run(tmp_path, assign_id=False, id_field="id", perform_removal=True, input_blocksize=None)
+
+
 def test_wrong_options_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for options in ({"assign_id": True, "id_field": "id"}, {"assign_id": False}):
         with pytest.raises(ValueError, match="one of both"):

@@ -1,14 +1,18 @@
 """MinHash signatures of texts: short rows of numbers of which as large a share agrees as their texts have n-grams in common.
 
-The chance that two sets agree in the smallest hash of their members is their Jaccard similarity, |A ∩ B| / |A ∪ B| (Broder, "On the
-resemblance and containment of documents", 1997). A signature is the smallest value under each of many hash functions.
+The chance that two sets agree in the smallest hash of their members is their Jaccard similarity, the size of what is in both by the size of
+what is in either (Broder, "On the resemblance and containment of documents", 1997). A signature has the smallest value under each of many
+hash functions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+
+from nemo_curator.stages.deduplication.fuzzy.murmur import murmur3_32
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,8 +21,6 @@ if TYPE_CHECKING:
 
     Bytes = npt.NDArray[np.uint8]
     Hashes = npt.NDArray[np.uint32]
-
-from nemo_curator.stages.deduplication.fuzzy.murmur import murmur3_32
 
 __all__ = ["MinHasher"]
 
@@ -140,7 +142,7 @@ class MinHasher:
             yield batch
 
     def _pieces(self, data: Bytes, offsets: list[int]) -> Iterator[_Piece]:
-        for document, (start, stop) in enumerate(zip(offsets, offsets[1:], strict=False)):
+        for document, (start, stop) in enumerate(pairwise(offsets)):
             # A text in pieces must have an n-gram; a character has up to four bytes.
             if stop - start <= max(2 * _PIECE, 4 * self.char_ngrams):
                 yield _Piece(document, start, stop, is_whole=True)
