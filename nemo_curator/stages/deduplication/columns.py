@@ -101,15 +101,25 @@ def _column(task: DocumentBatch, field: str, stage: str) -> pa.Array:
         raise DataError(message)
     data: Any = task.data
     if is_table(data):
-        column = data.column(field)
-        return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+        return _in_one(data.column(field))
     try:
         # Missing values of a frame are NaN in a column of objects.
         column = pa.array(data[field], from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         message = f"stage {stage!r}: column {field!r} of task {_name(task)} has values of different kinds: {error}. Make them one kind"
         raise DataError(message) from error
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return _in_one(column)
+
+
+def _in_one(column: Any) -> pa.Array:
+    """Return an array in one piece, of text with wide offsets: two gigabytes of text do not fit others."""
+    import pyarrow as pa
+
+    if not isinstance(column, pa.ChunkedArray):
+        return column
+    if pa.types.is_string(column.type):
+        column = column.cast(pa.large_string())
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _name(task: DocumentBatch) -> str:

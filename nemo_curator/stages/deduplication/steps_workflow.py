@@ -73,7 +73,8 @@ def run_whole(pipeline: Pipeline, executor: BaseExecutor | None, checkpoint_path
         )
         raise OptionError(message)
     checkpoint = None if checkpoint_path is None else posixpath.join(checkpoint_path, pipeline.name)
-    return pipeline.run(executor, checkpoint_path=checkpoint) or []
+    # Also where the executor was told to bring nothing back: what comes is names of files, and some of it is needed.
+    return pipeline.run(executor, checkpoint_path=checkpoint, return_outputs=True) or []
 
 
 class Steps:
@@ -153,6 +154,18 @@ class DedupInput:
     def storage_options(self) -> dict[str, Any] | None:
         """For the filesystem of the input."""
         return self.read_kwargs.get("storage_options")
+
+    def check_apart(self, *folders: str) -> None:
+        """Raise `OptionError` if a folder that is written to is in one that is read: the next run would read what this one wrote."""
+        entries = [self.path] if isinstance(self.path, str) else self.path or []
+        for folder in folders:
+            for entry in entries:
+                inner, outer = (
+                    f"{path if is_remote_url(path) else local_path(path)}".rstrip("/") + "/" for path in (folder, entry)
+                )
+                if inner.startswith(outer):
+                    message = f"{folder} is in {entry}, which is read: the next run would read what this one writes. Choose a folder outside"
+                    raise OptionError(message)
 
     def reader(self) -> BaseReader:
         """Return the stage that reads texts and ids."""

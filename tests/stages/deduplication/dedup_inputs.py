@@ -9,15 +9,24 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from nemo_curator.backends.local import LocalExecutor
 
 INLINE: dict[str, Any] = {"mode": "inline"}
+
+
+def _local(mode: str, workers: int, *marks: pytest.MarkDecorator) -> Any:
+    return pytest.param({"mode": mode, "num_workers": workers}, id=f"{mode}-{workers}", marks=marks)
+
+
 LOCAL = [
-    INLINE,
-    {"mode": "threads", "num_workers": 1},
-    {"mode": "threads", "num_workers": 4},
-    {"mode": "processes", "num_workers": 2},
+    _local("inline", 1),
+    _local("threads", 1),
+    _local("threads", 4),
+    _local("processes", 1, pytest.mark.slow),
+    _local("processes", 2),
+    _local("processes", 4, pytest.mark.slow),
 ]
 
 

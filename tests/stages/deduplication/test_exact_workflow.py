@@ -49,7 +49,7 @@ def _run(tmp_path: Path, executor: dict[str, Any] = INLINE, **options: Any) -> A
     return ExactDeduplicationWorkflow(str(tmp_path / "out"), **options).run(executor=local(executor))
 
 
-@pytest.mark.parametrize("executor", LOCAL, ids=lambda options: f"{options['mode']}-{options.get('num_workers', 1)}")
+@pytest.mark.parametrize("executor", LOCAL)
 def test_the_same_is_found_wherever_it_runs(executor: dict[str, Any], tmp_path: Path) -> None:
     rows = _rows()
     write_lines(tmp_path / "in", rows, 7)
@@ -121,6 +121,11 @@ def test_no_duplicates_and_nothing_else(text: str | None, tmp_path: Path) -> Non
     assert len(_found(tmp_path / "out")) == (49 if text else 0)
     kept = "".join(path.read_text() for path in (tmp_path / "out/deduplicated").glob("*.jsonl"))
     assert len(kept.splitlines()) == (1 if text else 50)
+
+
+def test_an_executor_that_brings_nothing_back(tmp_path: Path) -> None:
+    write_lines(tmp_path / "in", [{"text": "a"}, {"text": "a"}], 1)
+    assert _run(tmp_path, {**INLINE, "return_outputs": False}).get_metadata("num_duplicates") == 1
 
 
 def test_groups_of_files_are_given(tmp_path: Path) -> None:
@@ -217,12 +222,16 @@ def test_wrong_options_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ExactDeduplicationWorkflow("out", "in", "json")
     with pytest.raises(OptionError, match="total_nparts must be at least 1"):
         ExactDeduplicationWorkflow("out", "in", total_nparts=0)
+    with pytest.raises(
+        OptionError, match=r"in/out is in .*in, which is read: the next run would read what this one writes"
+    ):
+        ExactDeduplicationWorkflow("in/out", ["other", "in"])
     with pytest.raises(InputError, match="gone"):
         ExactDeduplicationWorkflow(str(tmp_path / "o"), str(tmp_path / "gone")).run(executor=local(INLINE))
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "1")
     monkeypatch.setenv("SLURM_ARRAY_TASK_COUNT", "4")
     with pytest.raises(OptionError, match=r"task 1 of an array of 4: .* miss duplicates"):
-        ExactDeduplicationWorkflow(str(tmp_path / "o"), str(tmp_path)).run(executor=local(INLINE))
+        ExactDeduplicationWorkflow(str(tmp_path / "o"), str(tmp_path / "gone")).run(executor=local(INLINE))
 
 
 def test_a_step_whose_input_is_not_complete_says_so(tmp_path: Path) -> None:

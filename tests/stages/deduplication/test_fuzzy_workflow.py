@@ -77,7 +77,7 @@ def _groups(tmp_path: Path) -> dict[int, int]:
     return dict(zip(table[ID].to_pylist(), table["_duplicate_group_id"].to_pylist(), strict=True))
 
 
-@pytest.mark.parametrize("executor", LOCAL, ids=lambda options: f"{options['mode']}-{options.get('num_workers', 1)}")
+@pytest.mark.parametrize("executor", LOCAL)
 def test_the_same_is_found_wherever_it_runs(executor: dict[str, Any], tmp_path: Path) -> None:
     texts = _texts()
     write_lines(tmp_path / "in", [{"n": at, "text": text} for at, text in enumerate(texts)], 4)

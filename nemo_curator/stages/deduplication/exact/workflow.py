@@ -96,6 +96,7 @@ class ExactDeduplicationWorkflow(WorkflowBase):
             text_field,
             id_field,
         )
+        self.input.check_apart(output_path)
         self.output_path = output_path
         self.storage_options: dict[str, Any] | None = (write_kwargs or {}).get("storage_options")
         self.perform_removal = perform_removal

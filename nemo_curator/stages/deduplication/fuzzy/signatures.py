@@ -27,7 +27,7 @@ __all__ = ["MinHasher"]
 PRIME = 2**31 - 1
 # Text that is hashed at a time, and n-grams that are permuted at a time: what fits the caches of a core.
 _PIECE = 1 << 20
-_NGRAMS = 1 << 16
+_NGRAMS = 1 << 15
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,7 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
         self.input = DedupInput(
             input_path, input_filetype, input_blocksize, input_file_extensions, dict(read_kwargs or {}), text_field
         )
+        self.input.check_apart(cache_path, output_path)
         self.cache_options: dict[str, Any] | None = (cache_kwargs or {}).get("storage_options")
         self.output_options: dict[str, Any] | None = (write_kwargs or {}).get("storage_options")
         self.perform_removal = perform_removal
