@@ -8,6 +8,7 @@ from typing import Any
 from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.stages.deduplication.id_generator import CURATOR_DEDUP_ID_STR
 from nemo_curator.stages.deduplication.parts import PartFolder
+from nemo_curator.stages.deduplication.shuffle import same_as_before
 from nemo_curator.tasks import FileGroupTask
 from nemo_curator.utils.output_manifest import RunOutput
 
@@ -58,8 +59,10 @@ class BucketsToEdgesStage(ProcessingStage[FileGroupTask, FileGroupTask]):
         import pyarrow as pa
 
         found = [self._pairs(str(path)) for path in task.data]
-        pairs = np.unique(np.concatenate(found), axis=0) if found else np.zeros((0, 2), np.int64)
-        columns = {f"{self.document_id_field}_{side}": pa.array(pairs[:, at]) for at, side in enumerate("xy")}
+        pairs = np.concatenate([np.zeros((0, 2), np.int64), *found])
+        x, y = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))].T
+        first = ~same_as_before(x, y)
+        columns = {f"{self.document_id_field}_x": x[first], f"{self.document_id_field}_y": y[first]}
         return self.folder.write(task.task_id or task.dataset_name, pa.table(columns), self)
 
     def _pairs(self, path: str) -> Any:

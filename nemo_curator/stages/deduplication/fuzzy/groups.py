@@ -32,7 +32,7 @@ def parts_of(rows: int) -> int:
 class ConnectedComponentsStage(ProcessingStage[PartTask, FileGroupTask]):
     """Write ``<task id>.parquet`` with every document that has a duplicate, sorted by id, and the group that it is in.
 
-    One task, in one worker. Pairs are read file by file; memory is some 50 bytes for every document that has a duplicate.
+    One task, in one worker. Pairs are read file by file; memory is some 100 bytes for every document that has a duplicate.
 
     Args:
         edges_path: Where `BucketsToEdgesStage` has written.

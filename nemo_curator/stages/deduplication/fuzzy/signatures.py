@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from nemo_curator.stages.deduplication.fuzzy.murmur import murmur3_32
+from nemo_curator.stages.deduplication.shuffle import sorted_distinct
 
 if TYPE_CHECKING:
     import numpy as np
@@ -165,7 +166,7 @@ def _distinct(hashes: Hashes, documents: npt.NDArray[np.int64]) -> tuple[Hashes,
     """Leave out what a document has several times: sorting costs a tenth of what one n-gram costs afterwards."""
     import numpy as np
 
-    both = np.unique((documents.astype(np.uint64) << np.uint64(32)) | hashes)
+    both = sorted_distinct((documents.astype(np.uint64) << np.uint64(32)) | hashes)
     return both.astype(np.uint32), (both >> np.uint64(32)).astype(np.int64)
 
 
