@@ -68,6 +68,8 @@ class FilePartitioningStage(ProcessingStage[EmptyTask, FileGroupTask]):
         split_files: Cut files that are larger than the blocksize (256 MB when neither `blocksize` nor `files_per_partition` is given)
             into parts of at most that size, each a group of its own. For readers that can begin in the middle, see
             `FileGroupTask.byte_range`; compressed files stay whole.
+        in_order: With `blocksize`, group files that follow one another by path, so that documents come in the same order however
+            large the groups are. Otherwise files of about the same size are together, in fewer groups.
     """
 
     file_paths: str | list[str]
@@ -78,6 +80,7 @@ class FilePartitioningStage(ProcessingStage[EmptyTask, FileGroupTask]):
     limit: int | None = None
     name: str = "file_partitioning"
     split_files: bool = False
+    in_order: bool = False
     # Not annotated, so that it is not an argument of the constructor.
     resources = Resources(cpus=0.5)
 
@@ -143,11 +146,7 @@ class FilePartitioningStage(ProcessingStage[EmptyTask, FileGroupTask]):
             _log.warning("stage %r: no %s file in %s", self.name, self._wanted(), self._where())
             return []
         files = [by_path[path] for path in sorted(by_path)]
-        cut = [part for file in files for part in self._parts_of(file)]
-        in_parts = {part.paths[0] for part in cut}
-        groups = [_Group(paths) for paths in self._group([file for file in files if file.path not in in_parts])] + cut
-        if self._block_bytes is None:
-            groups.sort(key=lambda group: (group.paths[0], group.byte_range))
+        groups = self._groups_of(files)
         dataset = infer_dataset_name_from_path(files[0].path)
         return [
             FileGroupTask(
@@ -172,6 +171,32 @@ class FilePartitioningStage(ProcessingStage[EmptyTask, FileGroupTask]):
         number = -(-file.size // most)
         cuts = [file.size * part // number for part in range(number + 1)]
         return [_Group([file.path], bounds) for bounds in pairwise(cuts)]
+
+    def _groups_of(self, files: list[FoundFile]) -> list[_Group]:
+        if self.in_order and self._block_bytes is not None:
+            return list(self._group_in_order(files, self._block_bytes))
+        cut = [part for file in files for part in self._parts_of(file)]
+        in_parts = {part.paths[0] for part in cut}
+        groups = [_Group(paths) for paths in self._group([file for file in files if file.path not in in_parts])] + cut
+        if self._block_bytes is None:
+            groups.sort(key=lambda group: (group.paths[0], group.byte_range))
+        return groups
+
+    def _group_in_order(self, files: list[FoundFile], block: int) -> Iterator[_Group]:
+        together: list[str] = []
+        room = block
+        for file in files:
+            parts, size = self._parts_of(file), max(file.size, 0)
+            if together and (parts or size > room):
+                yield _Group(together)
+                together, room = [], block
+            if parts:
+                yield from parts
+            else:
+                together.append(file.path)
+                room -= size
+        if together:
+            yield _Group(together)
 
     def _group(self, files: list[FoundFile]) -> list[list[str]]:
         if self._block_bytes is not None:

@@ -29,7 +29,7 @@ class FileGroupTask(Task[list[Any]]):
     Attributes:
         data: The paths.
         reader_config: What the reader has to know beside; ``{"byte_range": [start, stop]}`` for the part of the one file in `data` whose
-            records begin at these bytes, `stop` excluded.
+            records begin at these bytes, `stop` excluded; ``first_id`` for the id of its first row, where rows are numbered.
     """
 
     data: list[Any] = field(default_factory=_no_paths)
@@ -60,7 +60,10 @@ class FileGroupTask(Task[list[Any]]):
         """Return a digest of size and time of change, or the store's own tag, of every file: what is read again when it has changed."""
         from nemo_curator.utils.file_listing import file_state
 
-        return get_deterministic_hash([f"{path} {file_state(str(path))}" for path in self.data])
+        # The same rows under other ids are not the same.
+        first = self.reader_config.get("first_id")
+        numbered = [] if first is None else [f"first id {first}"]
+        return get_deterministic_hash([*(f"{path} {file_state(str(path))}" for path in self.data), *numbered])
 
     def get_deterministic_id(self) -> str | None:
         """Return the hash of the sorted paths, and of the part if it is one."""

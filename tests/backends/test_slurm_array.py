@@ -103,7 +103,7 @@ def test_the_shards_are_the_whole(ids: set[str], total: int, minimum: int) -> No
         assert part == [task for task in tasks if task in part]
         # The engine, which does the same in a pipeline, agrees.
         sources = Sources(shard=config.shard)
-        assert part == [task for task in tasks if not sources.leaves_out(task.task_id, task.task_id)]
+        assert part == [task for task in tasks if not sources.is_of_another_shard(task.task_id)]
 
 
 def test_the_assignment_is_the_contracts() -> None:
@@ -146,7 +146,7 @@ def test_a_shard_outside_of_the_range_gets_nothing(
     last = config.minimum_shard_index + 3
     told = f"gets no sources: there is no shard {config.shard_index}, only {config.minimum_shard_index} to {last}"
     assert record.getMessage() == f"stage 'files' {told}"
-    assert all(Sources(shard=config.shard).leaves_out(task.task_id, "") for task in tasks)
+    assert all(Sources(shard=config.shard).is_of_another_shard(task.task_id) for task in tasks)
     monkeypatch.setenv(OURS + "SHARD_INDEX", str(config.shard_index))
     monkeypatch.setenv(OURS + "TOTAL_SHARDS", "4")
     monkeypatch.setenv(OURS + "MINIMUM_SHARD_INDEX", str(config.minimum_shard_index))

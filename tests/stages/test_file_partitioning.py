@@ -175,3 +175,20 @@ def test_large_files_are_warned_about(tmp_path: Path, caplog: pytest.LogCaptureF
     assert "1 of 2 files are larger than 512.0 MB" in caplog.text
     FilePartitioningStage(str(tmp_path), blocksize="1GB")
     assert "a blocksize of 1.0 GB" in caplog.text
+
+
+def test_groups_in_order_are_of_files_that_follow_one_another(tmp_path: Path) -> None:
+    for name, size in (("a", 40), ("b", 10), ("c", 250), ("d", 10), ("e", 95), ("f", 5)):
+        (tmp_path / f"{name}.jsonl").write_bytes(b"x" * size)
+
+    def groups(blocksize: int) -> list[tuple[str, tuple[int, int] | None]]:
+        stage = FilePartitioningStage(str(tmp_path), blocksize=blocksize, split_files=True, in_order=True)
+        found = [
+            ("".join(Path(path).stem for path in task.data), task.byte_range) for task in stage.process(EmptyTask())
+        ]
+        assert "".join(dict.fromkeys("".join(names for names, _ in found))) == "abcdef"
+        return found
+
+    parts = [("c", (0, 83)), ("c", (83, 166)), ("c", (166, 250))]
+    assert groups(100) == [("ab", None), *parts, ("d", None), ("ef", None)]
+    assert groups(1000) == [("abcdef", None)]

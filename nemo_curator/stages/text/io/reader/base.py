@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -9,15 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 from nemo_curator.errors import DataError, OptionError, require
 from nemo_curator.stages.base import CompositeStage, ProcessingStage
+from nemo_curator.stages.deduplication.id_generator import CURATOR_DEDUP_ID_STR, IdGeneratorBase, names_of_group
 from nemo_curator.stages.file_partitioning import FilePartitioningStage
 from nemo_curator.stages.resources import Resources
+from nemo_curator.stages.text.io.reader.numbering import CountRowsStage, NumberGroupsStage
+from nemo_curator.stages.worker_info import WorkerMetadata
 from nemo_curator.tasks import DocumentBatch, EmptyTask, FileGroupTask
+from nemo_curator.tasks.document import is_table
+from nemo_curator.utils.client_utils import is_remote_url
+from nemo_curator.utils.file_listing import local_path
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
 __all__ = ["BaseReader", "FileReader"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -28,6 +37,9 @@ class BaseReader(ProcessingStage[FileGroupTask, DocumentBatch]):
         fields: Columns to keep, in this order; `None` for all.
         read_kwargs: Options of the format, and ``storage_options`` for fsspec.
         allow_empty: Whether a group without a single row is a batch without rows instead of an error.
+        _generate_ids: Add a column ``_curator_dedup_id``, numbered from the first id that the task says.
+        _assign_ids: Add that column as it was given out by an earlier run over the same groups of files.
+        id_generator_path: The file with the ids, a path or URL, as `IdGeneratorBase.to_disk` writes it: `_assign_ids` reads it.
     """
 
     fields: list[str] | None = None
@@ -36,6 +48,7 @@ class BaseReader(ProcessingStage[FileGroupTask, DocumentBatch]):
     _generate_ids: bool = False
     _assign_ids: bool = False
     allow_empty: bool = False
+    id_generator_path: str | None = None
 
     # Not annotated, so that it is not an argument of the constructor.
     resources = Resources(cpus=1.0)
@@ -48,13 +61,15 @@ class BaseReader(ProcessingStage[FileGroupTask, DocumentBatch]):
         if self._generate_ids and self._assign_ids:
             message = f"stage {self.name!r}: give _generate_ids or _assign_ids, not both"
             raise OptionError(message)
-        if self._generate_ids or self._assign_ids:
-            option = "_generate_ids" if self._generate_ids else "_assign_ids"
+        path = self.id_generator_path
+        if self._assign_ids and path is None:
             message = (
-                f"stage {self.name!r}: {option} needs the id generator, which is not available yet; "
-                "leave it out and add the stage AddId after the reader"
+                f"stage {self.name!r}: _assign_ids needs id_generator_path, the file in which the run that gave ids out "
+                "has noted them; to give out new ones say _generate_ids=True"
             )
             raise OptionError(message)
+        self.id_generator_path = path if path is None or is_remote_url(path) else local_path(path)
+        self._ids: IdGeneratorBase | None = None
         self.read_kwargs = dict(self.read_kwargs or {})
         self.outputs_are_complete = self.fields is not None
 
@@ -73,7 +88,8 @@ class BaseReader(ProcessingStage[FileGroupTask, DocumentBatch]):
 
     def outputs(self) -> tuple[list[str], list[str]]:
         """Return the columns, as far as they are known before reading."""
-        return ["data"], list(self.fields or [])
+        ids = [CURATOR_DEDUP_ID_STR] if self._generate_ids or self._assign_ids else []
+        return ["data"], [*(self.fields or []), *ids]
 
     def ray_stage_spec(self) -> dict[str, Any]:
         """Return that workers keep no state between tasks."""
@@ -83,6 +99,31 @@ class BaseReader(ProcessingStage[FileGroupTask, DocumentBatch]):
         """Raise `MissingExtra` if the packages that read text are not installed."""
         for package in ("pandas", "pyarrow"):
             require(package, extra="text", purpose=f"stage {self.name!r}")
+        if self._assign_ids:
+            self._load_ids()
+
+    def setup(self, worker_metadata: WorkerMetadata | None = None) -> None:
+        """Load the ids that were given out, if they are asked for."""
+        if self._assign_ids:
+            self._ids = self._load_ids()
+
+    def _load_ids(self) -> IdGeneratorBase:
+        assert self.id_generator_path is not None
+        return IdGeneratorBase.from_disk(self.id_generator_path, self._storage_options)
+
+    def count_rows(self, task: FileGroupTask) -> int:
+        """Return how many rows `process` would read; raises what it raises."""
+        if task.byte_range is not None:
+            return self.count_part(str(task.data[0]), *task.byte_range)
+        return sum(self.count_file(str(path)) for path in task.data)
+
+    def count_file(self, path: str) -> int:
+        """Return how many rows a file has. A subclass may know without reading all of it."""
+        return len(self.read_file(path))
+
+    def count_part(self, path: str, start: int, stop: int) -> int:
+        """Return how many rows a part of a file has."""
+        return len(self.read_part(path, start, stop))
 
     def process(self, task: FileGroupTask) -> DocumentBatch | None:
         """Read all files of the group, one after the other, or a part of one; nothing if no row begins in that part.
@@ -93,7 +134,7 @@ class BaseReader(ProcessingStage[FileGroupTask, DocumentBatch]):
         """
         if task.byte_range is not None:
             part = self.read_part(str(task.data[0]), *task.byte_range)
-            return DocumentBatch(dataset_name=task.dataset_name, data=part) if len(part) else None
+            return self._batch(task, part) if len(part) else None
         parts = [self.read_file(str(path)) for path in task.data]
         rows = sum(len(part) for part in parts)
         if rows == 0 and not self.allow_empty:
@@ -103,7 +144,40 @@ class BaseReader(ProcessingStage[FileGroupTask, DocumentBatch]):
                 f"file(s) are empty: {files}. Pass allow_empty=True if that is as it should be"
             )
             raise DataError(message)
-        return DocumentBatch(dataset_name=task.dataset_name, data=_concatenate(parts))
+        return self._batch(task, _concatenate(parts))
+
+    def _batch(self, task: FileGroupTask, data: Any) -> DocumentBatch:
+        if self._generate_ids or self._assign_ids:
+            first, rows = self._first_id_and_rows(task)
+            if rows != len(data):
+                message = (
+                    f"stage {self.name!r}: {task.data[0]} and what belongs to it has {len(data)} rows now, and had {rows} when ids were "
+                    "given out. Files must not change in between; give ids out anew"
+                )
+                raise DataError(message)
+            data = _numbered(data, first, self.name)
+        return DocumentBatch(dataset_name=task.dataset_name, data=data)
+
+    def _first_id_and_rows(self, task: FileGroupTask) -> tuple[int, int]:
+        if self._assign_ids:
+            ids = self._ids = self._ids or self._load_ids()
+            try:
+                first, last = ids.get_batch_range(names_of_group(task))
+            except KeyError as error:
+                message = (
+                    f"stage {self.name!r}: {self.id_generator_path} has no ids for {task.data[0]} as a group of {len(task.data)} file(s). "
+                    "Files must be grouped as they were when ids were given out: the same input_blocksize or files_per_partition"
+                )
+                raise DataError(message) from error
+            return first, last - first + 1
+        first, rows = task.reader_config.get("first_id"), task.reader_config.get("num_rows")
+        if type(first) is not int or type(rows) is not int:
+            message = (
+                f"stage {self.name!r}: nobody has numbered the rows of task {task.task_id or task.dataset_name}; put CountRowsStage and "
+                "NumberGroupsStage before it, as JsonlReader and ParquetReader do"
+            )
+            raise DataError(message)
+        return first, rows
 
     @property
     def _storage_options(self) -> dict[str, Any] | None:
@@ -134,6 +208,21 @@ def _concatenate(parts: list[Any]) -> pd.DataFrame | pa.Table:
     return pd.concat(frames, ignore_index=True)
 
 
+def _numbered(data: Any, first: int, stage: str) -> Any:
+    """Return the rows with ids from `first` on; as they are, with a warning, if they have a column of ids."""
+    import numpy as np
+    import pyarrow as pa
+
+    there = data.column_names if is_table(data) else list(data.columns)
+    if CURATOR_DEDUP_ID_STR in there:
+        _log.warning("stage %r: there is a column %r already, which stays as it is", stage, CURATOR_DEDUP_ID_STR)
+        return data
+    ids = np.arange(first, first + len(data), dtype=np.int64)
+    if is_table(data):
+        return data.append_column(CURATOR_DEDUP_ID_STR, pa.array(ids))
+    return data.assign(**{CURATOR_DEDUP_ID_STR: ids})
+
+
 class FileReader(CompositeStage[EmptyTask, DocumentBatch]):
     """List files, then read them: what the readers that users write stand for. Subclasses are dataclasses.
 
@@ -147,6 +236,10 @@ class FileReader(CompositeStage[EmptyTask, DocumentBatch]):
         task_type: Only ``"document"`` exists.
         file_extensions: What file names must end in; a compression suffix after it is fine.
         allow_empty: Whether files without rows give a batch without rows instead of an error.
+        _generate_ids: Number all documents, in a column ``_curator_dedup_id``: rows are counted before they are read. The numbers depend
+            on the files alone.
+        _assign_ids: Give documents the numbers that they had before, when they were read in the same groups.
+        id_generator_path: Where numbers are noted by `_generate_ids`, if at all, and read by `_assign_ids`.
     """
 
     file_paths: str | list[str]
@@ -159,6 +252,7 @@ class FileReader(CompositeStage[EmptyTask, DocumentBatch]):
     _generate_ids: bool
     _assign_ids: bool
     allow_empty: bool
+    id_generator_path: str | None
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -181,15 +275,20 @@ class FileReader(CompositeStage[EmptyTask, DocumentBatch]):
 
     def _parts(self) -> list[ProcessingStage[Any, Any]]:
         reader = self._reader_stage()
+        storage_options = (self.read_kwargs or {}).get("storage_options")
         partitioning = FilePartitioningStage(
             file_paths=self.file_paths,
             files_per_partition=self.files_per_partition,
             blocksize=self.blocksize,
             file_extensions=self.file_extensions,
-            storage_options=(self.read_kwargs or {}).get("storage_options"),
+            storage_options=storage_options,
             split_files=reader.can_split(),
+            in_order=self._generate_ids or self._assign_ids,
         )
-        return [partitioning, reader]
+        if not self._generate_ids:
+            return [partitioning, reader]
+        numbering = NumberGroupsStage(self.id_generator_path, storage_options)
+        return [partitioning, CountRowsStage(reader), numbering, reader]
 
     def get_description(self) -> str:
         """Return what is read, how it is cut into tasks, and which columns are kept."""

@@ -97,6 +97,17 @@ class JsonlReaderStage(BaseReader):
         content = read_lines(path, start, stop, stage=self.name, storage_options=self._storage_options)
         return self._rows(content, f"{path} (of the lines that begin at bytes {start} to {stop})")
 
+    def count_file(self, path: str) -> int:
+        """Return the number of lines that are not blank, unless options may make something else of them."""
+        if self._engine in _PANDAS_ENGINES:
+            return super().count_file(path)
+        options = {"storage_options": self._storage_options, "compression": self._compression}
+        return _count_lines(read_content(path, stage=self.name, **options))
+
+    def count_part(self, path: str, start: int, stop: int) -> int:
+        """Return the number of lines that begin in a part of a file and are not blank."""
+        return _count_lines(read_lines(path, start, stop, stage=self.name, storage_options=self._storage_options))
+
     def _rows(self, content: bytes, path: str) -> pd.DataFrame | pa.Table:
         import pyarrow as pa
 
@@ -174,6 +185,12 @@ class JsonlReaderStage(BaseReader):
         return f"{head}: engine {self._engine!r} cannot read it: {error}. Leave out 'engine', or pass engine='json'"
 
 
+def _count_lines(content: bytes) -> int:
+    from nemo_curator.stages.text.io.reader.jsonl_arrow import iter_lines
+
+    return sum(1 for _ in iter_lines(content))
+
+
 @dataclass
 class JsonlReader(FileReader):
     """Read JSON Lines files: `FileReader` says what its arguments mean, `JsonlReaderStage` which options there are."""
@@ -189,6 +206,7 @@ class JsonlReader(FileReader):
     _assign_ids: bool = False
     name: str = "jsonl_reader"
     allow_empty: bool = False
+    id_generator_path: str | None = None
 
     def _reader_stage(self) -> JsonlReaderStage:
         return JsonlReaderStage(
@@ -197,4 +215,5 @@ class JsonlReader(FileReader):
             _generate_ids=self._generate_ids,
             _assign_ids=self._assign_ids,
             allow_empty=self.allow_empty,
+            id_generator_path=self.id_generator_path,
         )

@@ -62,6 +62,26 @@ class ParquetReaderStage(BaseReader):
 
         return self._read(path, read)
 
+    def count_file(self, path: str) -> int:
+        """Return the number of rows that the footer states, unless options may leave some out."""
+        return self._footer_rows(path, 0, None) if self.can_split() else super().count_file(path)
+
+    def count_part(self, path: str, start: int, stop: int) -> int:
+        """Return the number of rows of the row groups that begin in a part of a file."""
+        return self._footer_rows(path, start, stop)
+
+    def _footer_rows(self, path: str, start: int, stop: int | None) -> int:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        with open_file(path, stage=self.name, storage_options=self.read_kwargs.get("storage_options")) as source:
+            try:
+                metadata = pq.ParquetFile(source).metadata
+            except (pa.ArrowException, OSError) as error:
+                self._explain(path, source, None, error)
+        groups = [metadata.row_group(at) for at in range(metadata.num_row_groups)]
+        return sum(group.num_rows for group in groups if stop is None or start <= _beginning(group) < stop)
+
     def _read(self, path: str, read: Callable[..., pd.DataFrame]) -> pd.DataFrame:
         import pyarrow as pa
 
@@ -132,6 +152,7 @@ class ParquetReader(FileReader):
     _assign_ids: bool = False
     name: str = "parquet_reader"
     allow_empty: bool = False
+    id_generator_path: str | None = None
 
     def _reader_stage(self) -> ParquetReaderStage:
         return ParquetReaderStage(
@@ -140,4 +161,5 @@ class ParquetReader(FileReader):
             _generate_ids=self._generate_ids,
             _assign_ids=self._assign_ids,
             allow_empty=self.allow_empty,
+            id_generator_path=self.id_generator_path,
         )

@@ -1,0 +1,80 @@
+"""MurmurHash3 (x86, 32 bits) of many slices of one buffer at a time.
+
+The algorithm is Austin Appleby's, who placed it in the public domain (MurmurHash3.cpp, 2011). Here every step of it is done for all slices
+at once: hashing a million short slices costs a hundred passes over arrays instead of a million calls.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = ["murmur3_32"]
+
+_C1, _C2, _ADD = 0xCC9E2D51, 0x1B873593, 0xE6546B64
+_MIX1, _MIX2 = 0x85EBCA6B, 0xC2B2AE35
+_TAIL_MASKS = (0, 0xFF, 0xFFFF, 0xFFFFFF)
+
+
+def murmur3_32(
+    data: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], seed: int
+) -> npt.NDArray[np.uint32]:
+    """Return the hash of ``data[start : start + length]`` for every slice.
+
+    Args:
+        data: Bytes, shape (n,).
+        starts: First bytes, shape (m,), from 0 to n.
+        lengths: Numbers of bytes, shape (m,); slices may overlap and be empty.
+        seed: From 0 to 2³²-1.
+
+    Returns:
+        Hashes, shape (m,).
+    """
+    import numpy as np
+
+    # The four bytes from every position on, as one little-endian word: blocks begin anywhere.
+    padded = np.concatenate([data, np.zeros(4, np.uint8)]).astype(np.uint32)
+    size = len(data) + 1
+    words = padded[:size].copy()
+    for shift in (1, 2, 3):
+        words |= padded[shift : shift + size] << np.uint32(8 * shift)
+    hashes = np.full(len(starts), seed, np.uint32)
+    blocks = lengths >> 2
+    fewest, most = (int(blocks.min()), int(blocks.max())) if len(blocks) else (0, 0)
+    for block in range(fewest):
+        hashes = _mixed_in(hashes, words[starts + 4 * block])
+    for block in range(fewest, most):
+        longer = np.flatnonzero(blocks > block)
+        hashes[longer] = _mixed_in(hashes[longer], words[starts[longer] + 4 * block])
+    tails = words[starts + 4 * blocks] & np.array(_TAIL_MASKS, np.uint32)[lengths & 3]
+    hashes ^= _scrambled(tails)
+    return _finished(hashes ^ lengths.astype(np.uint32))
+
+
+def _rotated(values: npt.NDArray[np.uint32], bits: int) -> npt.NDArray[np.uint32]:
+    import numpy as np
+
+    return (values << np.uint32(bits)) | (values >> np.uint32(32 - bits))
+
+
+def _scrambled(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    import numpy as np
+
+    return _rotated(words * np.uint32(_C1), 15) * np.uint32(_C2)
+
+
+def _mixed_in(hashes: npt.NDArray[np.uint32], words: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    import numpy as np
+
+    return _rotated(hashes ^ _scrambled(words), 13) * np.uint32(5) + np.uint32(_ADD)
+
+
+def _finished(hashes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    import numpy as np
+
+    hashes = (hashes ^ (hashes >> np.uint32(16))) * np.uint32(_MIX1)
+    hashes = (hashes ^ (hashes >> np.uint32(13))) * np.uint32(_MIX2)
+    return hashes ^ (hashes >> np.uint32(16))

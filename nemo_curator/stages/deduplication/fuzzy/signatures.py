@@ -1,0 +1,189 @@
+"""MinHash signatures of texts: short rows of numbers of which as large a share agrees as their texts have n-grams in common.
+
+The chance that two sets agree in the smallest hash of their members is their Jaccard similarity, the size of what is in both by the size of
+what is in either (Broder, "On the resemblance and containment of documents", 1997). A signature has the smallest value under each of many
+hash functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from nemo_curator.stages.deduplication.fuzzy.murmur import murmur3_32
+from nemo_curator.stages.deduplication.shuffle import sorted_distinct
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    Bytes = npt.NDArray[np.uint8]
+    Hashes = npt.NDArray[np.uint32]
+
+__all__ = ["MinHasher"]
+
+PRIME = 2**31 - 1
+# Text that is hashed at a time, and n-grams that are permuted at a time: what fits the caches of a core.
+_PIECE = 1 << 20
+_NGRAMS = 1 << 15
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A stretch of a text: all of it, or so much that pieces can be dealt with one by one."""
+
+    document: int
+    start: int
+    stop: int
+    is_whole: bool
+
+
+class MinHasher:
+    """Makes signatures with the functions ``(a·h + b) mod p``, with p = 2³¹-1 and h the MurmurHash3 of an n-gram.
+
+    The same arguments give the same functions on every machine: `a` and `b` are drawn by ``numpy.random.RandomState(seed)``, and the
+    first `a` is the seed of MurmurHash3.
+
+    Args:
+        num_hashes: Numbers in a signature.
+        char_ngrams: Characters (code points) in an n-gram. A shorter text is its own only n-gram.
+        seed: Of the functions.
+    """
+
+    def __init__(self, num_hashes: int, char_ngrams: int, seed: int) -> None:
+        import numpy as np
+
+        chance = np.random.RandomState(seed)
+        self.a = chance.randint(1, PRIME, num_hashes, dtype=np.int64).astype(np.uint64)
+        self.b = chance.randint(0, PRIME, num_hashes, dtype=np.int64).astype(np.uint64)
+        self.char_ngrams = char_ngrams
+
+    def signatures(self, texts: pa.LargeStringArray) -> Hashes:
+        """Return the signatures of texts.
+
+        Args:
+            texts: An Arrow array of n texts without nulls.
+
+        Returns:
+            Shape (n, num_hashes), values below p.
+        """
+        import numpy as np
+
+        data, offsets = _buffers(texts)
+        found = np.full((len(texts), len(self.a)), np.iinfo(np.uint32).max, np.uint32)
+        for pieces in self._batches(data, offsets):
+            content = np.concatenate([data[piece.start : piece.stop] for piece in pieces])
+            starts, lengths, documents = self._ngrams(content, pieces)
+            hashes, documents = _distinct(murmur3_32(content, starts, lengths, int(self.a[0])), documents)
+            for first in range(0, len(hashes), _NGRAMS):
+                self._take_smallest(found, hashes[first : first + _NGRAMS], documents[first : first + _NGRAMS])
+        return found
+
+    def _take_smallest(self, found: Hashes, hashes: Hashes, documents: npt.NDArray[np.int64]) -> None:
+        """Lower the signatures to the values of some n-grams, whose documents are sorted."""
+        import numpy as np
+
+        prime, bits = np.uint64(PRIME), np.uint64(31)
+        edges = np.flatnonzero(np.diff(documents, prepend=-1))
+        # a·(h mod p) + b < p², so that it is folded once, as 2³¹ mod p = 1, into less than 2p: that fits 32 bits.
+        h = hashes.astype(np.uint64) % prime
+        wide, narrow = np.empty_like(h), np.empty_like(hashes)
+        folded = np.empty_like(hashes)
+        smallest = np.empty((len(self.a), len(edges)), np.uint32)
+        for at, (a, b) in enumerate(zip(self.a, self.b, strict=True)):
+            np.multiply(h, a, out=wide)
+            np.add(wide, b, out=wide)
+            np.bitwise_and(wide, prime, out=narrow, casting="unsafe")
+            np.right_shift(wide, bits, out=folded, casting="unsafe")
+            np.add(folded, narrow, out=folded)
+            # Of x and x - p the smaller one is x mod p, as a negative one wraps around to a large one.
+            np.subtract(folded, np.uint32(PRIME), out=narrow)
+            np.minimum(folded, narrow, out=folded)
+            np.minimum.reduceat(folded, edges, out=smallest[at])
+        rows = documents[edges]
+        found[rows] = np.minimum(found[rows], smallest.T)
+
+    def _ngrams(self, content: Bytes, pieces: list[_Piece]) -> tuple[Any, Any, Any]:
+        """Return where n-grams begin, how many bytes they have, and of which documents they are, in order of these."""
+        import numpy as np
+
+        sizes = np.array([piece.stop - piece.start for piece in pieces])
+        bounds = np.concatenate([[0], np.cumsum(sizes)])
+        # A byte that does not continue a character of UTF-8 begins one.
+        characters = np.flatnonzero((content & 0xC0) != 0x80)
+        firsts = np.searchsorted(characters, bounds)
+        counts = np.diff(firsts)
+        piece = np.repeat(np.arange(len(pieces)), counts)
+        begin = np.flatnonzero(np.arange(len(characters)) + self.char_ngrams <= firsts[1:][piece])
+        # Pieces lie end to end: what begins behind an n-gram ends it, also where that is in the next piece.
+        ends = np.concatenate([characters, [len(content)]])[begin + self.char_ngrams]
+        starts, of = characters[begin], piece[begin]
+        whole = np.array([piece.is_whole for piece in pieces])
+        short = np.flatnonzero((counts < self.char_ngrams) & whole)
+        if len(short):
+            starts, ends = np.concatenate([starts, bounds[short]]), np.concatenate([ends, bounds[short + 1]])
+            of = np.concatenate([of, short])
+            order = np.argsort(of, kind="stable")
+            starts, ends, of = starts[order], ends[order], of[order]
+        return starts, ends - starts, np.array([piece.document for piece in pieces])[of]
+
+    def _batches(self, data: Bytes, offsets: list[int]) -> Iterator[list[_Piece]]:
+        batch: list[_Piece] = []
+        room = _PIECE
+        for piece in self._pieces(data, offsets):
+            batch.append(piece)
+            room -= piece.stop - piece.start
+            if room <= 0:
+                yield batch
+                batch, room = [], _PIECE
+        if batch:
+            yield batch
+
+    def _pieces(self, data: Bytes, offsets: list[int]) -> Iterator[_Piece]:
+        for document, (start, stop) in enumerate(pairwise(offsets)):
+            # A text in pieces must have an n-gram; a character has up to four bytes.
+            if stop - start <= max(2 * _PIECE, 4 * self.char_ngrams):
+                yield _Piece(document, start, stop, is_whole=True)
+                continue
+            while start < stop:
+                end = _character_from(data, min(start + _PIECE, stop), stop)
+                yield _Piece(document, start, self._overlapping(data, end, stop), is_whole=False)
+                start = end
+
+    def _overlapping(self, data: Bytes, end: int, stop: int) -> int:
+        """Return where the last n-gram ends that begins before `end`: so many characters further, less one."""
+        import numpy as np
+
+        wanted = self.char_ngrams - 1
+        following = np.flatnonzero((data[end : min(end + 4 * wanted + 4, stop)] & 0xC0) != 0x80)
+        return end + int(following[wanted]) if len(following) > wanted else stop
+
+
+def _distinct(hashes: Hashes, documents: npt.NDArray[np.int64]) -> tuple[Hashes, npt.NDArray[np.int64]]:
+    """Leave out what a document has several times: sorting costs a tenth of what one n-gram costs afterwards."""
+    import numpy as np
+
+    both = sorted_distinct((documents.astype(np.uint64) << np.uint64(32)) | hashes)
+    return both.astype(np.uint32), (both >> np.uint64(32)).astype(np.int64)
+
+
+def _character_from(data: Bytes, at: int, stop: int) -> int:
+    """Return the first position from `at` on at which a character begins."""
+    while at < stop and data[at] & 0xC0 == 0x80:
+        at += 1
+    return at
+
+
+def _buffers(texts: pa.LargeStringArray) -> tuple[Bytes, list[int]]:
+    """Return the bytes of all texts and the offsets of each, from where they lie."""
+    import numpy as np
+
+    _, offsets, content = texts.buffers()
+    if offsets is None or not len(texts):
+        return np.zeros(0, np.uint8), [0]
+    bounds = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    data = np.zeros(0, np.uint8) if content is None else np.frombuffer(content, np.uint8)
+    return data, bounds.tolist()

@@ -1,0 +1,215 @@
+"""Tables that the steps of a deduplication leave for one another: files in a folder, and the manifest that says which of them count.
+
+A step writes each of its files complete, under a name made from its task, and notes it; when all of the step is done, the manifest is laid
+down and files of earlier runs are removed. The next step reads what the manifest names and nothing else, so it makes no difference to it
+how often the one before was killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import posixpath
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from nemo_curator.errors import DataError, InputError, OutputError
+from nemo_curator.stages.base import ProcessingStage
+from nemo_curator.tasks import EmptyTask, FileGroupTask, Task
+from nemo_curator.utils.atomic_io import atomic_output
+from nemo_curator.utils.client_utils import is_remote_url
+from nemo_curator.utils.file_listing import local_path
+from nemo_curator.utils.output_manifest import DigestingHandle, OutputFolder, RunOutput, WrittenFile
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["GivenTasksStage", "PartFolder", "PartTask", "part_tasks"]
+
+
+@dataclass(frozen=True)
+class PartFolder:
+    """A folder of Parquet files that one step writes and another reads.
+
+    Attributes:
+        path: The folder, absolute, or a URL.
+        storage_options: For the filesystem of a URL.
+    """
+
+    path: str
+    storage_options: dict[str, Any] | None = None
+
+    @classmethod
+    def at(cls, *path: str, storage_options: dict[str, Any] | None = None) -> PartFolder:
+        """Return the folder of a path whose parts are given; a relative one is resolved here."""
+        joined = posixpath.join(*path)
+        return cls(joined.rstrip("/") if is_remote_url(joined) else local_path(joined), storage_options)
+
+    @property
+    def _folder(self) -> OutputFolder:
+        return OutputFolder(self.path, self.storage_options)
+
+    def write(self, name: str, table: pa.Table, stage: ProcessingStage[Any, Any], **options: Any) -> FileGroupTask:
+        """Write a file, complete or not at all, and note it with the stage; return the task that names it.
+
+        Args:
+            name: Name of the file, without the extension.
+            table: What is in it.
+            stage: Who writes it.
+            options: Of `pyarrow.parquet.write_table`.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        import pyarrow.parquet as pq
+
+        with self.open(name, table.num_rows, stage) as handle:
+            pq.write_table(table, handle, **options)
+        return self.task(name)
+
+    @contextmanager
+    def open(self, name: str, rows: int | list[int], stage: ProcessingStage[Any, Any]) -> Iterator[DigestingHandle]:
+        """Open a file for writing, as `write` does; `rows` may be a list that grows while it is written."""
+        folder, name = self._folder, f"{name}.parquet"
+        fs, inner = folder.place
+        try:
+            folder.make()
+            with atomic_output(posixpath.join(inner, name), fs) as raw:
+                handle = DigestingHandle(raw)
+                yield handle
+        except OSError as error:
+            message = f"stage {stage.name!r}: cannot write {self.path}/{name}: {error.strerror or error}. No part of it was left"
+            raise OutputError(message) from error
+        total = rows if isinstance(rows, int) else sum(rows)
+        stage.record_written(WrittenFile(folder.url(name), total, handle.nbytes, handle.sha256))
+
+    def task(self, name: str) -> FileGroupTask:
+        """Return the task that stands for a file of this folder."""
+        return FileGroupTask("deduplication", [self._folder.url(f"{name}.parquet")])
+
+    def commit(self, output: RunOutput) -> None:
+        """Lay the manifest down for what a run has written here, and remove Parquet files that it has not."""
+        folder = self._folder
+        folder.make()
+        prefix = folder.url("")
+        files = tuple(file for file in output.files if posixpath.dirname(file.path) == prefix.rstrip("/"))
+        folder.commit(replace(output, files=files, stale=(), earlier=()), replaces=(".parquet",))
+
+    def entries(self) -> dict[str, dict[str, Any]]:
+        """Return what the manifest says: for every file its rows, bytes and SHA-256.
+
+        Raises:
+            InputError: There is no manifest: what writes here has not come to its end.
+        """
+        manifests = self._folder.manifests()
+        if not manifests:
+            message = f"{self.path} has no manifest: the step that writes to it has not come to its end. Run it, and then this"
+            raise InputError(message)
+        return {name: entry for entries in manifests.values() for name, entry in sorted(entries.items())}
+
+    def names(self) -> list[str]:
+        """Return the names of the files that count, sorted."""
+        return sorted(self.entries())
+
+    def rows(self) -> int:
+        """Return the number of rows of all files."""
+        return sum(entry["rows"] for entry in self.entries().values())
+
+    def state(self) -> str:
+        """Return a digest of everything in the folder; it does not depend on when that was written."""
+        content = json.dumps({name: entry["sha256"] for name, entry in self.entries().items()}, sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:24]
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[Any]:
+        """Open a file of the folder as a `pyarrow.parquet.ParquetFile`.
+
+        Raises:
+            DataError: It is gone or damaged.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        fs, inner = self._folder.place
+        path = posixpath.join(inner, name)
+        try:
+            source = pa.OSFile(path) if fs is None else pa.PythonFile(fs.open(path, "rb"), mode="r")
+            with source:
+                yield pq.ParquetFile(source)
+        except (pa.ArrowInvalid, FileNotFoundError) as error:
+            message = (
+                f"{self.path}/{name} is gone or damaged: {error}. Start again, without a checkpoint, to make it anew"
+            )
+            raise DataError(message) from error
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it; fine if it is not there."""
+        fs, inner = self._folder.place
+        if fs is None:
+            import shutil
+
+            shutil.rmtree(inner, ignore_errors=True)
+        elif fs.exists(inner):
+            fs.rm(inner, recursive=True)
+
+
+@dataclass(repr=False)
+class PartTask(Task[int]):
+    """One of the parts that work is divided into: `data` is its number.
+
+    Attributes:
+        state: Digest of what the parts are cut from; another one makes it another source.
+    """
+
+    state: str = ""
+
+    @property
+    def num_items(self) -> int:
+        """Always 1."""
+        return 1
+
+    def validate(self) -> bool:
+        """Any number is fine."""
+        return True
+
+    def get_deterministic_id(self) -> str:
+        """Return the number, as a name."""
+        return f"part{self.data}"
+
+    def content_state(self) -> str:
+        """Return the digest."""
+        return self.state
+
+
+class GivenTasksStage(ProcessingStage[EmptyTask, Task[Any]]):
+    """The source of a pipeline whose tasks are known: named by their content, so that a resumed run knows them again.
+
+    Args:
+        tasks: The tasks.
+        is_source_stage: Whether they are the units of progress; not where a later stage makes these.
+        name: Name of the stage.
+    """
+
+    def __init__(self, tasks: Sequence[Task[Any]], is_source_stage: bool = True, name: str = "given_tasks") -> None:
+        self.tasks = list(tasks)
+        self.is_source_stage = is_source_stage
+        self.name = name
+
+    def outputs(self) -> tuple[list[str], list[str]]:
+        """Return nothing certain: it depends on the tasks."""
+        return ["data"], []
+
+    def num_workers(self) -> int | None:
+        """Return 1: there is one list."""
+        return 1
+
+    def process(self, task: EmptyTask) -> list[Task[Any]]:
+        """Return the tasks."""
+        return self.tasks
+
+
+def part_tasks(state: str, number: int) -> GivenTasksStage:
+    """Return the source of `number` parts of something that has this digest."""
+    return GivenTasksStage([PartTask("deduplication", part, state=f"{state} {number}") for part in range(number)])

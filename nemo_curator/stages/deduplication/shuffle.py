@@ -1,0 +1,120 @@
+"""Bringing together, through files, what has the same key: every task writes its rows sorted by part, every part reads its share of all.
+
+A key is a digest of 128 bits, held as two columns of 64. Which part it goes to says its beginning, so parts get equal shares whatever
+the keys stand for, and a row needs no memory but in the part that it belongs to.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nemo_curator.errors import DataError
+from nemo_curator.stages.base import ProcessingStage
+from nemo_curator.stages.deduplication.parts import PartFolder
+from nemo_curator.tasks import FileGroupTask
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    Keys = npt.NDArray[np.uint64]
+
+__all__ = ["HIGH", "LOW", "key_columns", "read_shuffled", "same_as_before", "sorted_distinct", "write_shuffled"]
+
+HIGH, LOW = "_key_high", "_key_low"
+"""Columns of the key: its first and its last eight bytes."""
+_OFFSETS = b"nemo_curator.offsets"
+# A part is read by row groups: small ones, so that it reads little beside its own rows, but not so small that footers outgrow them.
+_FEWEST_ROWS, _MOST_ROWS = 8192, 131072
+
+
+def key_columns(digests: bytes) -> tuple[Keys, Keys]:
+    """Return the two columns of keys that are given as digests of 16 bytes in a row."""
+    import numpy as np
+
+    words = np.frombuffer(digests, dtype=">u8").astype(np.uint64).reshape(-1, 2)
+    return words[:, 0], words[:, 1]
+
+
+def write_shuffled(
+    folder: PartFolder, name: str, table: pa.Table, parts: int, stage: ProcessingStage[Any, Any]
+) -> FileGroupTask:
+    """Write rows sorted by the part that their key belongs to.
+
+    Args:
+        folder: Where to.
+        name: Name of the file, without the extension.
+        table: Rows with the columns `HIGH` and `LOW`.
+        parts: The number of parts.
+        stage: Who writes it.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    # The product of 32 bits by 32 bits: equal shares for any number of parts, without a division.
+    part = ((table[HIGH].to_numpy() >> np.uint64(32)) * np.uint64(parts)) >> np.uint64(32)
+    order = np.argsort(part, kind="stable")
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(part.astype(np.int64), minlength=parts))])
+    metadata = {_OFFSETS: offsets.astype("<i8").tobytes().hex()}
+    ordered = table.take(pa.array(order)).replace_schema_metadata(metadata)
+    size = min(max(table.num_rows // parts, _FEWEST_ROWS), _MOST_ROWS)
+    return folder.write(name, ordered, stage, row_group_size=size, compression="lz4", use_dictionary=False)
+
+
+def read_shuffled(folder: PartFolder, names: list[str], part: int, stage: ProcessingStage[Any, Any]) -> pa.Table:
+    """Return the rows of a part, from all files.
+
+    Raises:
+        DataError: Files do not fit together: ids are numbers in one and text in another.
+    """
+    import pyarrow as pa
+
+    tables = [_share(folder, name, part) for name in names]
+    filled = [table for table in tables if table.num_rows] or tables[:1]
+    try:
+        return pa.concat_tables(filled).combine_chunks() if filled else pa.table({})
+    except pa.ArrowInvalid as error:
+        kinds = sorted({str(table.schema.field(name).type) for table in filled for name in table.schema.names[2:]})
+        message = (
+            f"stage {stage.name!r}: the documents' ids are of different kinds, {' and '.join(kinds)}. Make them one kind in all "
+            "files, or let ids be assigned"
+        )
+        raise DataError(message) from error
+
+
+def _share(folder: PartFolder, name: str, part: int) -> pa.Table:
+    import numpy as np
+
+    with folder.reading(name) as file:
+        offsets = np.frombuffer(bytes.fromhex(file.schema_arrow.metadata[_OFFSETS].decode()), dtype="<i8")
+        start, stop = int(offsets[part]), int(offsets[part + 1])
+        groups, before, at = [], 0, 0
+        for number in range(file.num_row_groups):
+            rows = file.metadata.row_group(number).num_rows
+            if at < stop and at + rows > start and start < stop:
+                groups.append(number)
+            elif not groups:
+                before = at + rows
+            at += rows
+        table = file.read_row_groups(groups) if groups else file.schema_arrow.empty_table()
+        return table.slice(max(start - before, 0), stop - start).replace_schema_metadata(None)
+
+
+def same_as_before(*columns: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Return, for every row of sorted columns, whether all are equal to those of the row before; false for the first."""
+    import numpy as np
+
+    same = np.ones(len(columns[0]), dtype=bool)
+    same[:1] = False
+    for column in columns:
+        same[1:] &= column[1:] == column[:-1]
+    return same
+
+
+def sorted_distinct(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the values, sorted, each once. `numpy.unique` looks integers up in a hash table, which takes ten times as long."""
+    import numpy as np
+
+    values = np.sort(values)
+    return values[~same_as_before(values)]

@@ -1,0 +1,152 @@
+"""Hashes, signatures, what they promise, and components, each against something that is known or counted out."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components as by_scipy
+
+from nemo_curator.errors import OptionError
+from nemo_curator.stages.deduplication.fuzzy import components, signatures
+from nemo_curator.stages.deduplication.fuzzy.components import connected_components
+from nemo_curator.stages.deduplication.fuzzy.detection import describe_detection, detection_probability, threshold
+from nemo_curator.stages.deduplication.fuzzy.murmur import murmur3_32
+from nemo_curator.stages.deduplication.fuzzy.signatures import PRIME, MinHasher
+
+# Published test vectors of MurmurHash3_x86_32.
+VECTORS = [
+    (b"", 0, 0),
+    (b"", 1, 0x514E28B7),
+    (b"", 0xFFFFFFFF, 0x81F16F39),
+    (b"\xff\xff\xff\xff", 0, 0x76293B50),
+    (b"!Ce\x87", 0, 0xF55B516B),
+    (b"!Ce\x87", 0x5082EDEE, 0x2362F9DE),
+    (b"!Ce", 0, 0x7E4A8634),
+    (b"!C", 0, 0xA0F7B07A),
+    (b"!", 0, 0x72661CF4),
+    (b"\0\0\0\0", 0, 0x2362F9DE),
+    (b"aaaa", 0x9747B28C, 0x5A97808A),
+    (b"aaa", 0x9747B28C, 0x283E0130),
+    (b"aa", 0x9747B28C, 0x5D211726),
+    (b"a", 0x9747B28C, 0x7FA09EA6),
+    (b"Hello, world!", 0x9747B28C, 0x24884CBA),
+    (b"The quick brown fox jumps over the lazy dog", 0x9747B28C, 0x2FA826CD),
+]
+
+
+def _murmur(slices: list[bytes], seed: int) -> list[int]:
+    lengths = np.array([len(one) for one in slices], np.int64)
+    starts = np.cumsum(lengths) - lengths
+    return murmur3_32(np.frombuffer(b"".join(slices), np.uint8), starts, lengths, seed).tolist()
+
+
+def test_murmur_gives_the_published_values() -> None:
+    for text, seed, wanted in VECTORS:
+        assert _murmur([text], seed) == [wanted]
+    # Slices of all lengths at once.
+    some = [(text, wanted) for text, seed, wanted in VECTORS if seed == 0x9747B28C]
+    assert _murmur([text for text, _ in some], 0x9747B28C) == [wanted for _, wanted in some]
+    assert _murmur([], 5) == []
+
+
+def _by_hand(text: str, hasher: MinHasher) -> list[int]:
+    n = hasher.char_ngrams
+    grams = {text[at : at + n] for at in range(max(1, len(text) - n + 1))}
+    hashes = _murmur([gram.encode() for gram in grams], int(hasher.a[0]))
+    pairs = list(zip(hasher.a.tolist(), hasher.b.tolist(), strict=True))
+    return [min((a * h + b) % PRIME for h in hashes) for a, b in pairs]
+
+
+TEXTS = st.lists(st.text(st.sampled_from("ab é\u1e9e\u65e5\U0001f600"), max_size=30), max_size=8)
+
+
+@given(texts=TEXTS, ngrams=st.integers(1, 12))
+def test_signatures_are_the_smallest_of_every_function(texts: list[str], ngrams: int) -> None:
+    hasher = MinHasher(7, ngrams, seed=3)
+    found = hasher.signatures(pa.array(texts, pa.large_string()))
+    assert found.tolist() == [_by_hand(text, hasher) for text in texts]
+    sliced = pa.array(["x", *texts], pa.large_string())[1:]
+    assert hasher.signatures(sliced).tolist() == found.tolist()
+
+
+@given(texts=TEXTS, ngrams=st.integers(1, 12))
+def test_texts_in_pieces_have_the_same_signatures(texts: list[str], ngrams: int) -> None:
+    hasher = MinHasher(5, ngrams, seed=11)
+    whole = hasher.signatures(pa.array(texts, pa.large_string()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(signatures, "_PIECE", 8)
+        patch.setattr(signatures, "_NGRAMS", 5)
+        assert hasher.signatures(pa.array(texts, pa.large_string())).tolist() == whole.tolist()
+
+
+def test_agreement_of_signatures_is_the_jaccard_similarity() -> None:
+    chance = random.Random(1)
+    first = "".join(chance.choice("abcdefgh ") for _ in range(3000))
+    second = first[:2000] + "".join(chance.choice("abcdefgh ") for _ in range(1000))
+    sets = [{text[at : at + 8] for at in range(len(text) - 7)} for text in (first, second)]
+    jaccard = len(sets[0] & sets[1]) / len(sets[0] | sets[1])
+    one, other = MinHasher(4000, 8, seed=42).signatures(pa.array([first, second], pa.large_string()))
+    # Four standard errors of a share of 4000.
+    assert abs(float(np.mean(one == other)) - jaccard) < 4 * (jaccard * (1 - jaccard) / 4000) ** 0.5
+
+
+def test_functions_depend_on_the_seed_alone() -> None:
+    texts = pa.array(["some text of more than one n-gram"], pa.large_string())
+    assert MinHasher(9, 5, 1).signatures(texts).tolist() == MinHasher(9, 5, 1).signatures(texts).tolist()
+    assert MinHasher(9, 5, 1).signatures(texts).tolist() != MinHasher(9, 5, 2).signatures(texts).tolist()
+
+
+def test_the_curve_of_bands_and_rows() -> None:
+    assert detection_probability(1, 20, 13) == 1
+    assert detection_probability(0, 20, 13) == 0
+    assert detection_probability(0.8, 20, 5) == pytest.approx(1 - (1 - 0.8**5) ** 20)
+    assert threshold(16, 4) == pytest.approx(0.5)
+    assert "20 bands of 13 find, of pairs with a Jaccard similarity of 0.5: 0.2%" in describe_detection(20, 13)
+    with pytest.raises(OptionError, match="from 0 to 1, got"):
+        detection_probability(1.5, 20, 13)
+    with pytest.raises(OptionError, match="at least one band"):
+        detection_probability(0.5, 0, 13)
+
+
+def _chunks(edges: list[tuple[int, int]], size: int) -> Any:
+    array = np.array(edges, np.int64).reshape(-1, 2)
+    return lambda: ((array[at : at + size, 0], array[at : at + size, 1]) for at in range(0, len(array), size))
+
+
+@settings(max_examples=150)
+@given(
+    edges=st.lists(st.tuples(st.integers(-30, 30), st.integers(-30, 30)), max_size=60),
+    size=st.integers(1, 20),
+    fewest=st.sampled_from([1, 1 << 20]),
+)
+def test_components_are_those_that_scipy_finds(edges: list[tuple[int, int]], size: int, fewest: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(components, "_FEWEST_EDGES", fewest)
+        nodes, roots = connected_components(_chunks(edges, size))
+    assert nodes.tolist() == sorted({node for edge in edges for node in edge})
+    if not edges:
+        return
+    at = {node: number for number, node in enumerate(nodes.tolist())}
+    x, y = ([at[edge[side]] for edge in edges] for side in (0, 1))
+    _, labels = by_scipy(coo_matrix((np.ones(len(x)), (x, y)), shape=(len(at), len(at))), directed=False)
+    smallest: dict[int, int] = {}
+    for node, label in zip(nodes.tolist(), labels.tolist(), strict=True):
+        smallest.setdefault(label, node)
+    assert roots.tolist() == [smallest[label] for label in labels.tolist()]
+
+
+def test_long_paths_in_any_order() -> None:
+    chance = random.Random(5)
+    names = chance.sample(range(10**9), 20_000)
+    edges = list(pairwise(names))
+    chance.shuffle(edges)
+    nodes, roots = connected_components(_chunks(edges, 3000))
+    assert (len(nodes), set(roots.tolist())) == (20_000, {min(names)})
