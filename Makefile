@@ -40,7 +40,7 @@ test: $(DEV_READY)
 	@$(BIN)/python -m pytest -q $(SIDE_BY_SIDE) -m "not ray and not soak"
 	@$(BIN)/python -m pytest -q -m "ray and not soak"
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/newer_xenna.sh tests/conformance tests/backends/cluster/test_messages.py \
-		-m "not soak" -k "(xenna-streaming and lifecycle) or version"
+		-m "not soak" -k "(xenna-streaming and lifecycle and (setup or teardown)) or version"
 
 soak: $(DEV_READY)
 	@$(BIN)/python -m pytest -q -m soak

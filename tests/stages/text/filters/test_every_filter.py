@@ -152,7 +152,7 @@ def test_no_text_breaks_a_filter(name: str, text: str) -> None:
 
 
 # The suite's time limit is what fails a search in quadratic time: that would take hours.
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_long_run_of_anything_takes_time_in_proportion(name: str) -> None:
@@ -163,7 +163,7 @@ def test_a_long_run_of_anything_takes_time_in_proportion(name: str) -> None:
         each.keep_document(score)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(600)  # half a minute where nothing else runs; a search in quadratic time would still take hours
 @pytest.mark.parametrize("name", NAMES)
 def test_a_document_of_ten_megabytes(name: str) -> None:
