@@ -119,8 +119,8 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
             raise OptionError(message)
         if use_64_bit_hash:
             message = (
-                "use_64_bit_hash=True is not possible here: with 32 bits and 260 numbers, two of 10 million n-grams sharing a hash changes "
-                "no result. Leave it out"
+                "use_64_bit_hash=True is not possible here. With 32 bits some of millions of n-grams share a hash, which moves an estimate by "
+                "less than its own error. Leave it out"
             )
             raise OptionError(message)
         self.cache_path = cache_path
