@@ -13,7 +13,8 @@ import json
 import logging
 import os
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import IO, Any, cast
@@ -163,6 +164,14 @@ class OutputFolder:
         else:
             fs.makedirs(path, exist_ok=True)
 
+    @contextmanager
+    def writing(self, name: str) -> Generator[DigestingHandle]:
+        """Open a file of the folder, which is made if need be; it appears, complete, when the block ends well."""
+        fs, folder = self.place
+        self.make()
+        with atomic_output(posixpath.join(folder, name), fs) as raw:
+            yield DigestingHandle(raw)
+
     def digest(self, name: str) -> tuple[int, str]:
         """Return size and SHA-256 of a file, which is read for it."""
         total, nbytes = hashlib.sha256(), 0
@@ -188,7 +197,8 @@ class OutputFolder:
             replaces = None if output.is_part else replaces
             # Whoever overwrites wants what the input makes, as it is now; of a shard nobody knows whether others have the source.
             files = output.files if replaces is not None or output.shard is not None else output.files + output.earlier
-            new = {self._name(file.path): file for file in files}
+            # A stage may write to other folders too.
+            new = {self._name(file.path): file for file in files if self._is_here(file.path)}
             gone = sorted(new.keys() - there)
             if gone:
                 message = (
@@ -199,7 +209,7 @@ class OutputFolder:
             ours = {self._name(path) for path in output.all_paths if self._is_here(path)}
             old = self._entries(output.shard)
             kept = {name for name in old if name in there and (replaces is None or name in ours)}
-            stale = {self._name(path) for path in output.stale} & there
+            stale = {self._name(path) for path in output.stale if self._is_here(path)} & there
             entries = {name: old[name] for name in kept - stale} | {
                 name: {"rows": file.rows, "bytes": file.nbytes, "sha256": file.sha256} for name, file in new.items()
             }

@@ -12,13 +12,12 @@ import json
 import posixpath
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nemo_curator.errors import DataError, InputError, OutputError
 from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.tasks import EmptyTask, FileGroupTask, Task
-from nemo_curator.utils.atomic_io import atomic_output
 from nemo_curator.utils.client_utils import is_remote_url
 from nemo_curator.utils.file_listing import local_path
 from nemo_curator.utils.output_manifest import DigestingHandle, OutputFolder, RunOutput, WrittenFile
@@ -26,7 +25,9 @@ from nemo_curator.utils.output_manifest import DigestingHandle, OutputFolder, Ru
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["GivenTasksStage", "PartFolder", "PartTask", "part_tasks"]
+__all__ = ["GivenTasksStage", "PartFolder", "PartTask", "PartWriter", "part_tasks"]
+
+X = TypeVar("X", bound="Task[Any]")
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,8 @@ class PartFolder:
     def open(self, name: str, rows: int | list[int], stage: ProcessingStage[Any, Any]) -> Iterator[DigestingHandle]:
         """Open a file for writing, as `write` does; `rows` may be a list that grows while it is written."""
         folder, name = self._folder, f"{name}.parquet"
-        fs, inner = folder.place
         try:
-            folder.make()
-            with atomic_output(posixpath.join(inner, name), fs) as raw:
-                handle = DigestingHandle(raw)
+            with folder.writing(name) as handle:
                 yield handle
         except OSError as error:
             message = f"stage {stage.name!r}: cannot write {self.path}/{name}: {error.strerror or error}. No part of it was left"
@@ -91,11 +89,7 @@ class PartFolder:
 
     def commit(self, output: RunOutput) -> None:
         """Lay the manifest down for what a run has written here, and remove Parquet files that it has not."""
-        folder = self._folder
-        folder.make()
-        prefix = folder.url("")
-        files = tuple(file for file in output.files if posixpath.dirname(file.path) == prefix.rstrip("/"))
-        folder.commit(replace(output, files=files, stale=(), earlier=()), replaces=(".parquet",))
+        self._folder.commit(output, replaces=(".parquet",))
 
     def entries(self) -> dict[str, dict[str, Any]]:
         """Return what the manifest says: for every file its rows, bytes and SHA-256.
@@ -153,6 +147,22 @@ class PartFolder:
             shutil.rmtree(inner, ignore_errors=True)
         elif fs.exists(inner):
             fs.rm(inner, recursive=True)
+
+
+class PartWriter(ProcessingStage[X, FileGroupTask]):
+    """A step that writes files into a folder; `process` writes with `PartFolder.write`."""
+
+    outputs_are_complete = True
+
+    folder: PartFolder
+
+    def outputs(self) -> tuple[list[str], list[str]]:
+        """Return that tasks carry a list of paths."""
+        return ["data"], []
+
+    def commit_output(self, output: RunOutput) -> None:
+        """Lay the manifest down."""
+        self.folder.commit(output)
 
 
 @dataclass(repr=False)

@@ -11,8 +11,7 @@ from nemo_curator.testing.conformance.case import Cases
 from nemo_curator.testing.journal import Journal
 from nemo_curator.testing.stages import Add, BatchAdd, Count, GroupSum, Repeat
 from nemo_curator.testing.tasks import Number, numbers
-from nemo_curator.utils.atomic_io import atomic_output
-from nemo_curator.utils.output_manifest import DigestingHandle, OutputFolder, RunOutput, WrittenFile, check_output
+from nemo_curator.utils.output_manifest import OutputFolder, RunOutput, WrittenFile, check_output
 
 CASES = Cases("resume")
 
@@ -44,13 +43,10 @@ class Writes(ProcessingStage[Number, Number]):
 
     def process(self, task: Number) -> Number:
         """Return the task, whose number is in a file then."""
-        self.folder.make()
         name = f"{task.task_id}.txt"
-        path = self.folder.url(name)
-        with atomic_output(path) as raw:
-            handle = DigestingHandle(raw)
+        with self.folder.writing(name) as handle:
             handle.write(str(task.data).encode())
-        self.record_written(WrittenFile(path, 1, handle.nbytes, handle.sha256))
+        self.record_written(WrittenFile(self.folder.url(name), 1, handle.nbytes, handle.sha256))
         return task
 
     def commit_output(self, output: RunOutput) -> None:

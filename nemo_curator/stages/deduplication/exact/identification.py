@@ -7,10 +7,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from nemo_curator.errors import DataError, OptionError, require
-from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.stages.deduplication.columns import arrow_functions, id_column, text_column
 from nemo_curator.stages.deduplication.id_generator import CURATOR_DEDUP_ID_STR
-from nemo_curator.stages.deduplication.parts import PartFolder, PartTask
+from nemo_curator.stages.deduplication.parts import PartFolder, PartTask, PartWriter
 from nemo_curator.stages.deduplication.shuffle import (
     HIGH,
     LOW,
@@ -33,7 +32,7 @@ DUPLICATE_OF = "_duplicate_of"
 _ROW_GROUP = 65536
 
 
-class HashTextsStage(ProcessingStage[DocumentBatch, FileGroupTask]):
+class HashTextsStage(PartWriter[DocumentBatch]):
     """Write, for every batch, a file with MD5 digest and id of every text, sorted by the part that the digest belongs to.
 
     Two different texts of a data set have the same digest with a chance of n²/2¹²⁹ for n texts, below one in 10¹⁴ for 10¹² of them;
@@ -51,8 +50,6 @@ class HashTextsStage(ProcessingStage[DocumentBatch, FileGroupTask]):
     Raises:
         OptionError: There is not at least one part.
     """
-
-    outputs_are_complete = True
 
     def __init__(
         self,
@@ -78,10 +75,6 @@ class HashTextsStage(ProcessingStage[DocumentBatch, FileGroupTask]):
         """Return the columns of text and ids."""
         return ["data"], [self.text_field, self.id_field]
 
-    def outputs(self) -> tuple[list[str], list[str]]:
-        """Return that tasks carry a list of paths."""
-        return ["data"], []
-
     def check_before_run(self) -> None:
         """Raise `MissingExtra` if the packages that it needs are not installed."""
         for package in ("numpy", "pyarrow"):
@@ -102,10 +95,6 @@ class HashTextsStage(ProcessingStage[DocumentBatch, FileGroupTask]):
         table = pa.table({HIGH: high, LOW: low, self.id_field: ids.filter(there)})
         return write_shuffled(self.folder, task.task_id or task.dataset_name, table, self.parts, self)
 
-    def commit_output(self, output: RunOutput) -> None:
-        """Lay the manifest down."""
-        self.folder.commit(output)
-
 
 def _digests(texts: pa.LargeStringArray) -> bytes:
     """Return the MD5 digests in a row, from the bytes where they lie: a text never becomes a Python string."""
@@ -117,7 +106,7 @@ def _digests(texts: pa.LargeStringArray) -> bytes:
     return b"".join([md5(bytes_of[start:stop], usedforsecurity=False).digest() for start, stop in pairwise(offsets)])
 
 
-class ExactDuplicateIdentification(ProcessingStage[PartTask, FileGroupTask]):
+class ExactDuplicateIdentification(PartWriter[PartTask]):
     """Find the equal digests of a part; keep the document with the smallest id of every set, and write the others down.
 
     Memory is what the digests of a part take: about 100 bytes a document at the peak.
@@ -131,8 +120,6 @@ class ExactDuplicateIdentification(ProcessingStage[PartTask, FileGroupTask]):
         output_storage_options: For the filesystem of the others.
         name: Name of the stage.
     """
-
-    outputs_are_complete = True
 
     def __init__(
         self,
@@ -149,10 +136,6 @@ class ExactDuplicateIdentification(ProcessingStage[PartTask, FileGroupTask]):
         self.kept = PartFolder.at(kept_path, storage_options=output_storage_options)
         self.id_field = id_field
         self.name = name
-
-    def outputs(self) -> tuple[list[str], list[str]]:
-        """Return that tasks carry a list of paths."""
-        return ["data"], []
 
     def process(self, task: PartTask) -> FileGroupTask | None:
         """Write what is to be removed of a part; nothing if there is nothing.
@@ -194,6 +177,6 @@ class ExactDuplicateIdentification(ProcessingStage[PartTask, FileGroupTask]):
             raise DataError(message)
 
     def commit_output(self, output: RunOutput) -> None:
-        """Lay the manifests down."""
-        self.folder.commit(output)
+        """Lay the manifests of both folders down."""
+        super().commit_output(output)
         self.kept.commit(output)

@@ -5,19 +5,17 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.stages.deduplication.id_generator import CURATOR_DEDUP_ID_STR
-from nemo_curator.stages.deduplication.parts import PartFolder
+from nemo_curator.stages.deduplication.parts import PartFolder, PartWriter
 from nemo_curator.stages.deduplication.shuffle import same_as_before
 from nemo_curator.tasks import FileGroupTask
-from nemo_curator.utils.output_manifest import RunOutput
 
 __all__ = ["BucketsToEdgesStage"]
 
 _log = logging.getLogger(__name__)
 
 
-class BucketsToEdgesStage(ProcessingStage[FileGroupTask, FileGroupTask]):
+class BucketsToEdgesStage(PartWriter[FileGroupTask]):
     """Write, for files of buckets, ``<task id>.parquet`` with pairs of documents that follow one another in a bucket, each pair once.
 
     A bucket of n documents makes n-1 pairs: enough to connect all of them.
@@ -29,8 +27,6 @@ class BucketsToEdgesStage(ProcessingStage[FileGroupTask, FileGroupTask]):
         write_kwargs: ``storage_options`` for the pairs; anything else is not looked at.
         name: Name of the stage.
     """
-
-    outputs_are_complete = True
 
     def __init__(
         self,
@@ -48,10 +44,6 @@ class BucketsToEdgesStage(ProcessingStage[FileGroupTask, FileGroupTask]):
         self.folder = PartFolder.at(output_path, storage_options=(write_kwargs or {}).get("storage_options"))
         self.document_id_field = document_id_field
         self.name = name
-
-    def outputs(self) -> tuple[list[str], list[str]]:
-        """Return that tasks carry a list of paths."""
-        return ["data"], []
 
     def process(self, task: FileGroupTask) -> FileGroupTask:
         """Write the pairs of the task's files."""
@@ -78,7 +70,3 @@ class BucketsToEdgesStage(ProcessingStage[FileGroupTask, FileGroupTask]):
         ends = offsets[1:-1] - offsets[0] - 1
         inside[ends[(ends >= 0) & (ends < len(inside))]] = False
         return np.column_stack([ids[:-1][inside], ids[1:][inside]])
-
-    def commit_output(self, output: RunOutput) -> None:
-        """Lay the manifest down."""
-        self.folder.commit(output)

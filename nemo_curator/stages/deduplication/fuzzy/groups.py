@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.stages.deduplication.fuzzy.components import connected_components
 from nemo_curator.stages.deduplication.id_generator import CURATOR_DEDUP_ID_STR
-from nemo_curator.stages.deduplication.parts import PartFolder, PartTask
+from nemo_curator.stages.deduplication.parts import PartFolder, PartTask, PartWriter
 from nemo_curator.tasks import FileGroupTask
-from nemo_curator.utils.output_manifest import RunOutput
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +27,7 @@ def parts_of(rows: int) -> int:
     return -(-rows // (_ROW_GROUP * _GROUPS_IN_PART))
 
 
-class ConnectedComponentsStage(ProcessingStage[PartTask, FileGroupTask]):
+class ConnectedComponentsStage(PartWriter[PartTask]):
     """Write ``<task id>.parquet`` with every document that has a duplicate, sorted by id, and the group that it is in.
 
     One task, in one worker. Pairs are read file by file; memory is some 100 bytes for every document that has a duplicate.
@@ -41,8 +39,6 @@ class ConnectedComponentsStage(ProcessingStage[PartTask, FileGroupTask]):
         storage_options: For the filesystem of URLs.
         name: Name of the stage.
     """
-
-    outputs_are_complete = True
 
     def __init__(
         self,
@@ -56,10 +52,6 @@ class ConnectedComponentsStage(ProcessingStage[PartTask, FileGroupTask]):
         self.folder = PartFolder.at(output_path, storage_options=storage_options)
         self.id_field = id_field
         self.name = name
-
-    def outputs(self) -> tuple[list[str], list[str]]:
-        """Return that tasks carry a list of paths."""
-        return ["data"], []
 
     def num_workers(self) -> int | None:
         """Return 1: there is one task."""
@@ -81,12 +73,8 @@ class ConnectedComponentsStage(ProcessingStage[PartTask, FileGroupTask]):
                     x, y = (batch[f"{self.id_field}_{side}"].to_numpy() for side in "xy")
                     yield x, y
 
-    def commit_output(self, output: RunOutput) -> None:
-        """Lay the manifest down."""
-        self.folder.commit(output)
 
-
-class FuzzyDuplicateIdentification(ProcessingStage[PartTask, FileGroupTask]):
+class FuzzyDuplicateIdentification(PartWriter[PartTask]):
     """Write, for a part of the groups, ``part.<N>.parquet`` with the ids of what is to be removed, sorted.
 
     Of a group the document with the smallest id stays, which comes first in the order of files and rows.
@@ -99,8 +87,6 @@ class FuzzyDuplicateIdentification(ProcessingStage[PartTask, FileGroupTask]):
         output_storage_options: For the filesystem of the second.
         name: Name of the stage.
     """
-
-    outputs_are_complete = True
 
     def __init__(
         self,
@@ -116,10 +102,6 @@ class FuzzyDuplicateIdentification(ProcessingStage[PartTask, FileGroupTask]):
         self.id_field = id_field
         self.name = name
 
-    def outputs(self) -> tuple[list[str], list[str]]:
-        """Return that tasks carry a list of paths."""
-        return ["data"], []
-
     def process(self, task: PartTask) -> FileGroupTask:
         """Write what is to be removed of a part."""
         import pyarrow as pa
@@ -134,7 +116,3 @@ class FuzzyDuplicateIdentification(ProcessingStage[PartTask, FileGroupTask]):
         return self.folder.write(
             f"part.{task.data}", pa.table({self.id_field: removed}), self, row_group_size=_ROW_GROUP
         )
-
-    def commit_output(self, output: RunOutput) -> None:
-        """Lay the manifest down."""
-        self.folder.commit(output)

@@ -11,10 +11,9 @@ from hashlib import md5
 from typing import TYPE_CHECKING, Any
 
 from nemo_curator.errors import DataError
-from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.stages.deduplication.fuzzy.minhash import SIGNATURE
 from nemo_curator.stages.deduplication.id_generator import CURATOR_DEDUP_ID_STR
-from nemo_curator.stages.deduplication.parts import PartFolder, PartTask
+from nemo_curator.stages.deduplication.parts import PartFolder, PartTask, PartWriter
 from nemo_curator.stages.deduplication.shuffle import (
     HIGH,
     LOW,
@@ -24,7 +23,6 @@ from nemo_curator.stages.deduplication.shuffle import (
     write_shuffled,
 )
 from nemo_curator.tasks import FileGroupTask
-from nemo_curator.utils.output_manifest import RunOutput
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,7 +34,7 @@ BUCKET = "_bucket_id"
 _BAND = "_band"
 
 
-class BandHashStage(ProcessingStage[FileGroupTask, FileGroupTask]):
+class BandHashStage(PartWriter[FileGroupTask]):
     """Write, for a file of signatures, the MD5 of every band of every signature, sorted by the part that it belongs to.
 
     Args:
@@ -49,8 +47,6 @@ class BandHashStage(ProcessingStage[FileGroupTask, FileGroupTask]):
         storage_options: For the filesystem of URLs.
         name: Name of the stage.
     """
-
-    outputs_are_complete = True
 
     def __init__(
         self,
@@ -70,10 +66,6 @@ class BandHashStage(ProcessingStage[FileGroupTask, FileGroupTask]):
         self.rows = rows
         self.id_field = id_field
         self.name = name
-
-    def outputs(self) -> tuple[list[str], list[str]]:
-        """Return that tasks carry a list of paths."""
-        return ["data"], []
 
     def process(self, task: FileGroupTask) -> FileGroupTask:
         """Write the digests of a file.
@@ -114,12 +106,8 @@ class BandHashStage(ProcessingStage[FileGroupTask, FileGroupTask]):
             raise DataError(message)
         return np.asarray(flat, np.uint32).reshape(len(batch), length)
 
-    def commit_output(self, output: RunOutput) -> None:
-        """Lay the manifest down."""
-        self.folder.commit(output)
 
-
-class LSHStage(ProcessingStage[PartTask, FileGroupTask]):
+class LSHStage(PartWriter[PartTask]):
     """Write, for a part of the digests, ``part.<N>.parquet`` with every bucket of two documents and more.
 
     A bucket is ``b<band>_<md5>``, and its documents are sorted. Memory is what a part takes.
@@ -131,8 +119,6 @@ class LSHStage(ProcessingStage[PartTask, FileGroupTask]):
         storage_options: For the filesystem of URLs.
         name: Name of the stage.
     """
-
-    outputs_are_complete = True
 
     def __init__(
         self,
@@ -146,10 +132,6 @@ class LSHStage(ProcessingStage[PartTask, FileGroupTask]):
         self.folder = PartFolder.at(output_path, storage_options=storage_options)
         self.id_field = id_field
         self.name = name
-
-    def outputs(self) -> tuple[list[str], list[str]]:
-        """Return that tasks carry a list of paths."""
-        return ["data"], []
 
     def process(self, task: PartTask) -> FileGroupTask | None:
         """Write the buckets of a part; nothing if there are none."""
@@ -174,7 +156,3 @@ class LSHStage(ProcessingStage[PartTask, FileGroupTask]):
         ids = table[self.id_field].combine_chunks().take(pa.array(inside))
         buckets = pa.table({BUCKET: names, self.id_field: pa.ListArray.from_arrays(offsets, ids)})
         return self.folder.write(f"part.{task.data}", buckets, self, row_group_size=65536)
-
-    def commit_output(self, output: RunOutput) -> None:
-        """Lay the manifest down."""
-        self.folder.commit(output)

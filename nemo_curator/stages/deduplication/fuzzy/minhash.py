@@ -6,14 +6,12 @@ import logging
 from typing import Any
 
 from nemo_curator.errors import OptionError, require
-from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.stages.deduplication.columns import id_column, text_column
 from nemo_curator.stages.deduplication.fuzzy.signatures import MinHasher
 from nemo_curator.stages.deduplication.id_generator import CURATOR_DEDUP_ID_STR
-from nemo_curator.stages.deduplication.parts import PartFolder
+from nemo_curator.stages.deduplication.parts import PartFolder, PartWriter
 from nemo_curator.stages.worker_info import WorkerMetadata
 from nemo_curator.tasks import DocumentBatch, FileGroupTask
-from nemo_curator.utils.output_manifest import RunOutput
 
 __all__ = ["SIGNATURE", "MinHashStage"]
 
@@ -25,7 +23,7 @@ _FEW_CHARACTERS = 20
 _ROW_GROUP = 16384
 
 
-class MinHashStage(ProcessingStage[DocumentBatch, FileGroupTask]):
+class MinHashStage(PartWriter[DocumentBatch]):
     """Write, for every batch, ``<task id>.parquet`` with id and signature of every document.
 
     A text that is shorter than an n-gram is hashed as a whole: it is a duplicate of equal texts only. Documents without a text are left
@@ -45,8 +43,6 @@ class MinHashStage(ProcessingStage[DocumentBatch, FileGroupTask]):
     Raises:
         OptionError: A number that is not possible.
     """
-
-    outputs_are_complete = True
 
     def __init__(
         self,
@@ -89,10 +85,6 @@ class MinHashStage(ProcessingStage[DocumentBatch, FileGroupTask]):
         """Return the columns of text and ids."""
         return ["data"], [self.text_field, self.id_field]
 
-    def outputs(self) -> tuple[list[str], list[str]]:
-        """Return that tasks carry a list of paths."""
-        return ["data"], []
-
     def check_before_run(self) -> None:
         """Raise `MissingExtra` if the packages that it needs are not installed."""
         for package in ("numpy", "pyarrow"):
@@ -126,7 +118,3 @@ class MinHashStage(ProcessingStage[DocumentBatch, FileGroupTask]):
         table = pa.table({self.id_field: ids.filter(there), SIGNATURE: lists})
         options: dict[str, Any] = {"row_group_size": _ROW_GROUP, "use_dictionary": False, "compression": "none"}
         return self.folder.write(task.task_id or task.dataset_name, table, self, **options)
-
-    def commit_output(self, output: RunOutput) -> None:
-        """Lay the manifest down."""
-        self.folder.commit(output)

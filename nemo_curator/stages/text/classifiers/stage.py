@@ -74,6 +74,27 @@ class _LabelStage(ModelStageBase):
     label_field: str
     filter_by: list[str] | None
 
+    def __init__(
+        self,
+        model: LabelModel,
+        label_field: str,
+        text_field: str,
+        filter_by: Collection[str] | None,
+        max_chars: int | None,
+        sort_by_length: bool,
+        model_inference_batch_size: int,
+        name: str,
+    ) -> None:
+        check_arguments(filter_by, model_inference_batch_size)
+        self._model = model
+        self.label_field = label_field
+        self.text_field = text_field
+        self.filter_by = None if filter_by is None else list(filter_by)
+        self.max_chars = max_chars
+        self.sort_by_length = sort_by_length
+        self.model_inference_batch_size = model_inference_batch_size
+        self.name = name
+
     def _ask(self, texts: Sequence[str]) -> Matrix:
         return in_batches(
             self._model.probabilities,
@@ -132,18 +153,19 @@ class ClassifierStage(_LabelStage):
         model_inference_batch_size: int = 256,
         name: str = "classifier",
     ) -> None:
-        check_arguments(filter_by, model_inference_batch_size)
-        self._model = make_label_model(model)
-        self.label_field = label_field
+        super().__init__(
+            make_label_model(model),
+            label_field,
+            text_field,
+            filter_by,
+            max_chars,
+            sort_by_length,
+            model_inference_batch_size,
+            name,
+        )
         self.score_field = score_field
         self.score_label = score_label
         self.probabilities_field = probabilities_field
-        self.text_field = text_field
-        self.filter_by = None if filter_by is None else list(filter_by)
-        self.max_chars = max_chars
-        self.sort_by_length = sort_by_length
-        self.model_inference_batch_size = model_inference_batch_size
-        self.name = name
 
     def outputs(self) -> tuple[list[str], list[str]]:
         """Return the columns of label, score and probabilities."""
@@ -211,17 +233,18 @@ class EducationalScoreStage(_LabelStage):
         model_inference_batch_size: int = 256,
         name: str = "educational_score",
     ) -> None:
-        check_arguments(filter_by, model_inference_batch_size)
-        self._model = model
-        self.label_field = label_field
+        super().__init__(
+            model,
+            label_field,
+            text_field,
+            filter_by,
+            max_chars,
+            sort_by_length,
+            model_inference_batch_size,
+            name,
+        )
         self.float_score_field = float_score_field
         self.int_score_field = int_score_field
-        self.text_field = text_field
-        self.filter_by = None if filter_by is None else list(filter_by)
-        self.max_chars = max_chars
-        self.sort_by_length = sort_by_length
-        self.model_inference_batch_size = model_inference_batch_size
-        self.name = name
 
     def outputs(self) -> tuple[list[str], list[str]]:
         """Return the columns of label and scores."""
