@@ -47,12 +47,14 @@ class Sentence:
         death: Why.
         how: The same as half a sentence.
         in_setup: It was still setting up, so that no task is to blame.
+        run: What it was seen with; one that has turned to another run by now is spared.
     """
 
     worker: int
     death: Death
     how: str
     in_setup: bool = False
+    run: int | None = None
 
 
 class Guard:

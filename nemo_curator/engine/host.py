@@ -69,12 +69,14 @@ class RunBundle:
         segment: Index of the segment.
         bundle: The inputs.
         careful: How to go about it, where workers have died with it.
+        after: The pool keeps it until this run of the worker has finished, and then gives it; `None` for at once.
     """
 
     run: int
     segment: int
     bundle: tuple[Slice, ...]
     careful: Careful | None = None
+    after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,20 @@ from nemo_curator.engine.metrics import StageCounts
 from nemo_curator.engine.packing import Slice
 from nemo_curator.engine.plan import Segment
 from nemo_curator.engine.verdict import Careful, Death, Verdict
+from nemo_curator.errors import SetupFailed, WorkerLost
 
-__all__ = ["Debt", "Job", "Place", "Suspicion", "after_death", "cut", "doing_in_words", "rest_of"]
+__all__ = [
+    "Debt",
+    "Job",
+    "Place",
+    "Suspicion",
+    "after_death",
+    "bear",
+    "bear_in_setup",
+    "cut",
+    "doing_in_words",
+    "rest_of",
+]
 
 
 @dataclass(slots=True, eq=False)
@@ -237,3 +249,28 @@ def doing_in_words(segment: Segment, job: Job, where: Where | None) -> str:
         others = f" and {where.members - 1} more" if where.members > 1 else ""
         return f"in stage {stage!r} on task {where.task}{others}"
     return f"in stage {stage!r}"
+
+
+def bear(deaths: int, attempts: int, what: str) -> None:
+    """Raise `WorkerLost` if this was one death too many."""
+    if deaths >= attempts:
+        message = (
+            f"{what} (attempt {deaths}); look for a crash in native code or too little memory there, "
+            "and at what the worker wrote to standard error"
+        )
+        raise WorkerLost(message)
+
+
+def bear_in_setup(segment: Segment, deaths: int, died: WorkerVanished, attempts: int) -> None:
+    """Raise if it makes no sense to set a segment up once more.
+
+    Raises:
+        SetupFailed: A stage took too long, or too much memory.
+        WorkerLost: This was one death too many.
+    """
+    index = -1 if died.where is None else died.where.stage
+    stage = next((stage for stage in segment.stages if stage.index == index), None)
+    if stage is not None and died.death is not Death.CRASHED:
+        raise SetupFailed(stage.name, stage.declared_at, "setup", f"its worker {died.how}", died.details)
+    what = f"segment {segment.name!r}" if stage is None else f"stage {stage.name!r} of segment {segment.name!r}"
+    bear(deaths, attempts, f"a worker {died.how} while it set up {what}")

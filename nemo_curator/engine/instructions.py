@@ -24,6 +24,7 @@ class Capacity:
         gpus: Devices, by the names that workers are given.
         memory_bytes: Memory that the stages of busy workers may ask for together; `None` if that is not known.
         nodes: Machines that all this is on.
+        ahead: Answers take their time to travel: busy workers are given one more bundle ahead.
     """
 
     workers: int
@@ -31,6 +32,7 @@ class Capacity:
     gpus: tuple[str, ...] = ()
     memory_bytes: int | None = None
     nodes: int = 1
+    ahead: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +62,18 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Let a worker run a bundle."""
+    """Let a worker run a bundle.
+
+    Attributes:
+        after: The worker has this run to finish first.
+    """
 
     worker: int
     run: int
     segment: int
     bundle: tuple[Slice, ...]
     careful: Careful | None = None
+    after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,17 @@ class Lane:
         return self.edge.ready
 
     @property
+    def has_fresh(self) -> bool:
+        """Whether there is a bundle to start that no worker has died with."""
+        return not self._again and not self.edge.barrier and self.ready
+
+    @property
+    def seconds_per_bundle(self) -> float | None:
+        """What a bundle takes a worker; `None` as long as nobody knows."""
+        known = self._seconds_per_task
+        return None if known is None else known * self._want
+
+    @property
     def ended(self) -> bool:
         """Whether nothing more will leave this segment."""
         return self.edge.exhausted and not self.active and not self._again

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from nemo_curator.engine.claims import Claims
@@ -38,7 +39,10 @@ class WorkerPool(Protocol):
         ...
 
     def send(self, worker: int, command: Command) -> None:
-        """Give an idle worker a command; one event follows."""
+        """Give an idle worker a command; one event follows.
+
+        Where capacity says so, a busy one is given a bundle too, which is to run once another run has finished.
+        """
         ...
 
     def wait(self, timeout_s: float) -> None:
@@ -186,7 +190,8 @@ class Loop:
         self._books.saw_memory(readings)
         waiting = sum(scheduler.queued_bytes())
         for sentence in guard.judge(now, readings, self._pool.own_bytes() + waiting):
-            self._pool.kill(sentence)
+            # By the time that it gets there, the worker may be on another.
+            self._pool.kill(replace(sentence, run=scheduler.run_of(sentence.worker)))
         seconds = guard.stalled(now)
         if seconds:
             text = describe_stall(seconds, self._plan, scheduler, readings, self._pool.stacks(), now)
@@ -205,7 +210,7 @@ class Loop:
                 last = self._last and index + 1 == len(self._segments)
                 shipped = self._books.shipped(self._segments[index])
                 pool.send(worker, OpenSegment(index, shipped, prepare_node, last))
-            case Run(worker, run, index, bundle, careful):
-                pool.send(worker, RunBundle(run, index, bundle, careful))
+            case Run(worker, run, index, bundle, careful, after):
+                pool.send(worker, RunBundle(run, index, bundle, careful, after))
             case Resume(worker, run):
                 pool.send(worker, ResumeRun(run))

@@ -11,17 +11,17 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from nemo_curator.engine.ahead import Ahead
 from nemo_curator.engine.gpus import GpuSlots
 from nemo_curator.engine.host import Closed, Event, Opened, Progressed, Refused, WorkerReady, WorkerVanished
-from nemo_curator.engine.inquest import Job, after_death, doing_in_words, rest_of
+from nemo_curator.engine.inquest import Job, after_death, bear, bear_in_setup, doing_in_words, rest_of
 from nemo_curator.engine.instructions import Capacity, Instruction, News, Open, Resume, Run, SegmentState, Start, Stop
 from nemo_curator.engine.lane import Lane
 from nemo_curator.engine.options import RunOptions
 from nemo_curator.engine.packing import Frame, Slice
 from nemo_curator.engine.plan import Segment, WorkerShape
 from nemo_curator.engine.roster import Free, Roster, Worker
-from nemo_curator.engine.verdict import Death
-from nemo_curator.errors import ConservationError, SetupFailed, WorkerLost
+from nemo_curator.errors import ConservationError
 
 __all__ = ["Scheduler"]
 
@@ -48,6 +48,7 @@ class Scheduler:
         self._jobs: dict[int, tuple[Lane, Job, int]] = {}
         self._numbers = iter(range(1 << 62))
         self._active: dict[int, int] = {}
+        self._ahead = Ahead(enabled=capacity.ahead)
         self._outputs: list[Slice] = []
         self._stillborn = 0
         self.outputs_full = False
@@ -133,6 +134,10 @@ class Scheduler:
         known = self._roster.get(worker)
         return known.busy_with if known else None
 
+    def run_of(self, worker: int) -> int | None:
+        """Return the run that a worker works on now."""
+        return self._active.get(worker)
+
     # Events
 
     def handle(self, event: Event) -> list[News]:
@@ -175,11 +180,17 @@ class Scheduler:
         worker = self._roster[number]
         del self._active[number]
         job.seconds += event.seconds
+        self._ahead.paused(lane, number)
+        successor = None
         if event.finished:
             del self._jobs[event.run]
+            successor = self._ahead.successor(event.run)
         else:
             self._roster.rest(worker, lane.segment.index, event.run)
-        self._roster.release(worker)
+        if successor is None:
+            self._roster.release(worker)
+        else:
+            self._work_on(lane, worker, successor)
         slices, event = job.admit(event, lane.segment.batch_size)
         if event.finished and job.skip:
             message = (
@@ -205,7 +216,7 @@ class Scheduler:
             return []
         if not worker.started:
             self._stillborn += 1
-            self._bear(self._stillborn, f"a worker {event.how} before it could take a command")
+            bear(self._stillborn, self._options.crash_attempts, f"a worker {event.how} before it could take a command")
         for index in worker.hosts:
             self._lanes[index].hosts -= 1
         if worker.busy_with is not None and worker.busy_with.index not in worker.hosts:
@@ -215,25 +226,15 @@ class Scheduler:
             if worker.node not in lane.ready_nodes:
                 lane.preparing_nodes.discard(worker.node)
             lane.setup_deaths += 1
-            self._died_in_setup(lane, event)
+            bear_in_setup(lane.segment, lane.setup_deaths, event, self._options.crash_attempts)
         news: list[News] = []
         active = self._active.pop(event.worker, None)
         for run in [run for run, (_, _, number) in self._jobs.items() if number == event.worker]:
             lane, job, _ = self._jobs.pop(run)
+            self._ahead.paused(lane, event.worker)
+            self._ahead.successor(run)
             news.append(self._again(lane, job, event, guilty=run == active))
         return news
-
-    def _died_in_setup(self, lane: Lane, event: WorkerVanished) -> None:
-        index = -1 if event.where is None else event.where.stage
-        stage = next((stage for stage in lane.segment.stages if stage.index == index), None)
-        if stage is not None and event.death is not Death.CRASHED:
-            raise SetupFailed(stage.name, stage.declared_at, "setup", f"its worker {event.how}", event.details)
-        what = (
-            f"segment {lane.segment.name!r}"
-            if stage is None
-            else f"stage {stage.name!r} of segment {lane.segment.name!r}"
-        )
-        self._bear(lane.setup_deaths, f"a worker {event.how} while it set up {what}")
 
     def _again(self, lane: Lane, job: Job, event: WorkerVanished, *, guilty: bool) -> News:
         if not guilty:
@@ -245,18 +246,9 @@ class Scheduler:
         doing = doing_in_words(segment, job, event.where)
         for other in jobs:
             if other.suspicion is not None:
-                self._bear(other.suspicion.unnamed, f"a worker {event.how} {doing}")
+                bear(other.suspicion.unnamed, attempts, f"a worker {event.how} {doing}")
         lane.replace(job, jobs)
         return News(segment, undone=tuple(job.debt.counts), warning=f"worker {event.worker} {event.how} {doing}")
-
-    def _bear(self, deaths: int, what: str) -> None:
-        """Raise `WorkerLost` if this was one death too many."""
-        if deaths >= self._options.crash_attempts:
-            message = (
-                f"{what} (attempt {deaths}); look for a crash in native code or too little memory there, "
-                "and at what the worker wrote to standard error"
-            )
-            raise WorkerLost(message)
 
     def _spread_ends(self) -> None:
         for lane, following in zip(self._lanes, self._lanes[1:], strict=False):
@@ -266,6 +258,11 @@ class Scheduler:
 
     def decide(self) -> Iterator[Instruction]:
         """Yield what is to be done now, nearest to the end of the pipeline first."""
+        yield from self._employ_idle()
+        for lane, worker, run in self._ahead.chances(self._lanes, self._roster, self._has_room):
+            yield self._start(lane, worker, after=run)
+
+    def _employ_idle(self) -> Iterator[Instruction]:
         roster = self._roster
         capacity = self._capacity
         memory = math.inf if capacity.memory_bytes is None else capacity.memory_bytes - roster.memory_bytes
@@ -314,21 +311,33 @@ class Scheduler:
         if worker is not None:
             self._roster.occupy(worker, segment)
             run = self._roster.wake(worker, segment.index)
-            self._active[worker.number] = run
+            self._work_on(lane, worker, run)
             return Resume(worker.number, run)
         if not lane.ready:
             return None
         worker = self._roster.idle_host(segment.index, lane.edge.node)
         if worker is not None:
             self._roster.occupy(worker, segment)
-            job, run = lane.take(), next(self._numbers)
-            self._jobs[run] = (lane, job, worker.number)
-            self._active[worker.number] = run
-            return Run(worker.number, run, segment.index, job.bundle, job.suspicion and job.suspicion.careful)
+            return self._start(lane, worker)
         if lane.hosts >= lane.max_hosts:
             return None
         worker = self._roster.idle_newcomer(segment.shape, segment.index, lane.preparing_nodes)
         return None if worker is None else self._open(lane, worker)
+
+    def _start(self, lane: Lane, worker: Worker, after: int | None = None) -> Run:
+        """Give a worker the next bundle of a segment."""
+        job, run = lane.take(), next(self._numbers)
+        self._jobs[run] = (lane, job, worker.number)
+        if after is None:
+            self._work_on(lane, worker, run)
+        else:
+            self._ahead.follow(after, run)
+        careful = job.suspicion and job.suspicion.careful
+        return Run(worker.number, run, lane.segment.index, job.bundle, careful, after)
+
+    def _work_on(self, lane: Lane, worker: Worker, run: int) -> None:
+        self._active[worker.number] = run
+        self._ahead.started(lane, worker, run)
 
     def _open(self, lane: Lane, worker: Worker) -> Open:
         self._roster.occupy(worker, lane.segment)

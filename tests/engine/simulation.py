@@ -90,6 +90,8 @@ class Simulation:
         self.failed: list[tuple[int, int]] = []
         self.killed: dict[int, int] = {}
         self.entered: list[StageCounts] = [StageCounts() for _ in self.segments]
+        self.following: dict[int, int] = {}
+        self.given_ahead = 0
         self.started = 0
         self.prepared: list[int] = []
         self.order: list[tuple[int, list[int]]] = []
@@ -141,12 +143,21 @@ class Simulation:
                 else:
                     assert segment in self.prepared, "a worker was set up before its node was prepared"
                 self._after(0.05, Opened(worker, segment, ()))
-            case Run(worker, run, segment, bundle, careful):
-                self._occupy(worker, segment)
+            case Run(worker, run, segment, bundle, careful, after):
                 assert segment in self.opened[worker]
                 values = [v for piece in bundle for v in piece.frame.payload[piece.start : piece.stop]]
-                self.order.append((segment, values))
                 self.runs[run] = Execution(worker, segment, values, careful)
+                if after is not None:
+                    assert self.capacity.ahead
+                    assert self.runs[after].worker == worker
+                    assert self.runs[after].segment == segment
+                    assert after not in self.following
+                    assert careful is None
+                    self.following[after] = run
+                    self.given_ahead += 1
+                    return
+                self._occupy(worker, segment)
+                self.order.append((segment, values))
                 self._step(run)
             case Resume(worker, run):
                 assert self.runs[run].worker == worker
@@ -245,10 +256,18 @@ class Simulation:
     def _before(self, event: Event) -> None:
         if isinstance(event, (Opened, Progressed)):
             self.cpus -= self.segments[self.busy.pop(event.worker)].cpus
+        if isinstance(event, Progressed) and event.finished and event.run in self.following:
+            run = self.following.pop(event.run)
+            self._occupy(event.worker, self.runs[run].segment)
+            self.order.append((self.runs[run].segment, self.runs[run].values))
+            self._step(run)
         if isinstance(event, (WorkerVanished, Closed)):
             if event.worker in self.busy:
                 self.cpus -= self.segments[self.busy.pop(event.worker)].cpus
             self.opened.pop(event.worker, None)
+            self.following = {
+                before: run for before, run in self.following.items() if self.runs[run].worker != event.worker
+            }
 
     def _after(self, seconds: float, event: Event) -> None:
         due = self.clock + seconds * self.chance.uniform(0.5, 1.5)

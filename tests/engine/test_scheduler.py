@@ -33,15 +33,15 @@ stages = st.lists(
     st.booleans(),
     st.integers(1, 3),
     st.sampled_from([1, 3000, 10**9]),
+    st.booleans(),
 )
-@settings(max_examples=250)
+@settings(max_examples=300)
 def test_everything_arrives_once_whatever_the_cluster(
-    pipeline: list[Timed], count: int, workers: int, seed: int, ordered: bool, pieces: int, edge_bytes: int
+    pipeline: list[Timed], count: int, workers: int, seed: int, ordered: bool, pieces: int, edge_bytes: int, ahead: bool
 ) -> None:
     options = RunOptions(preserve_order=ordered, edge_bytes=edge_bytes)
-    simulation = Simulation(
-        segments_of(*pipeline), Capacity(workers, cpus=max(2, workers)), options, seed=seed, pieces=pieces
-    )
+    capacity = Capacity(workers, cpus=max(2, workers), ahead=ahead)
+    simulation = Simulation(segments_of(*pipeline), capacity, options, seed=seed, pieces=pieces)
     simulation.run(count)
     assert sorted(simulation.outputs) == list(range(count))
     if ordered:
@@ -58,8 +58,9 @@ def test_everything_arrives_once_whatever_the_cluster(
     st.sampled_from([0.0, 0.02]),
     st.sets(st.integers(0, 79), max_size=6),
     st.sampled_from([1, 1, 4]),
+    st.booleans(),
 )
-@settings(max_examples=300)
+@settings(max_examples=400)
 def test_a_death_costs_the_guilty_and_nobody_else(
     pipeline: list[Timed],
     count: int,
@@ -70,6 +71,7 @@ def test_a_death_costs_the_guilty_and_nobody_else(
     death_rate: float,
     poison: set[int],
     fan_out: int,
+    ahead: bool,
 ) -> None:
     attempts = 3 if not death_rate else 10**6
     last = len(pipeline) - 1
@@ -78,7 +80,7 @@ def test_a_death_costs_the_guilty_and_nobody_else(
         guilty = {}
     simulation = Simulation(
         segments_of(*pipeline),
-        Capacity(workers, cpus=max(2, workers)),
+        Capacity(workers, cpus=max(2, workers), ahead=ahead),
         RunOptions(preserve_order=ordered, crash_attempts=attempts),
         seed=seed,
         death_rate=death_rate,
@@ -158,3 +160,21 @@ def test_a_thousand_workers() -> None:
     simulation.run(20_000)
     assert sorted(simulation.outputs) == list(range(20_000))
     assert simulation.clock < 2 * simulation.busy_seconds / 1000 + 5
+
+
+def test_a_busy_worker_is_given_a_short_bundle_ahead_and_no_long_one() -> None:
+    for seconds, expected in [(0.01, True), (2.0, False)]:
+        simulation = Simulation(segments_of(Timed("s", seconds=seconds)), Capacity(2, 2, ahead=True), RunOptions())
+        simulation.run(200)
+        assert bool(simulation.given_ahead) is expected
+        assert sorted(simulation.outputs) == list(range(200))
+
+
+def test_it_drains_before_it_fills_also_where_bundles_are_given_ahead() -> None:
+    segments = segments_of(Timed("fast", seconds=0.001), Timed("slow", seconds=0.05), Timed("last", seconds=0.001))
+    options = RunOptions(edge_bytes=2000)
+    simulation = Simulation(segments, Capacity(2, 2, ahead=True), options, nbytes_per_task=100)
+    simulation.run(3000)
+    assert simulation.given_ahead
+    assert simulation.most_queued[1] <= 300
+    assert simulation.most_queued[2] <= 20

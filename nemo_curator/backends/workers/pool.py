@@ -139,6 +139,8 @@ class ProcessPool:
         deadline = time.monotonic() + grace_s
         problems: list[str] = []
         closing: set[int] = set()
+        for worker in self._workers.values():
+            worker.forget_waiting()
         while self._workers and (left := deadline - time.monotonic()) > 0:
             for number, worker in self._workers.items():
                 if not worker.busy and number not in closing:

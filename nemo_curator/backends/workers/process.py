@@ -18,7 +18,7 @@ from nemo_curator.backends.workers.packer import SharedMemory
 from nemo_curator.backends.workers.worker import STACK_SIGNAL, Hello
 from nemo_curator.engine.beacon import Beacon
 from nemo_curator.engine.guard import Sentence
-from nemo_curator.engine.host import Command, Event, WorkerVanished
+from nemo_curator.engine.host import Command, Event, Progressed, ResumeRun, RunBundle, WorkerVanished
 from nemo_curator.engine.memory import oom_kills, process_state
 from nemo_curator.engine.options import RunOptions
 from nemo_curator.engine.verdict import Death
@@ -79,6 +79,9 @@ class WorkerProcess:
             )
         self.number = number
         self.busy = False
+        self._run: int | None = None
+        self._unfinished: set[int] = set()
+        self._waiting: dict[int, RunBundle] = {}
         self.sentence: Sentence | None = None
         self.last_words = ""
         self._oom_kills = oom_kills()
@@ -115,8 +118,17 @@ class WorkerProcess:
         return words or "(no stack came in time)"
 
     def give(self, command: Command) -> None:
-        """Send a command. A process that has just died takes none, one that is stopped is killed; `receive` tells."""
+        """Send a command, or keep it until the run has finished that it is to follow.
+
+        A process that has just died takes none, one that is stopped is killed; `receive` tells.
+        """
+        if isinstance(command, RunBundle):
+            if command.after in self._unfinished:
+                self._waiting[command.after] = command
+                return
+            self._unfinished.add(command.run)
         self.busy = True
+        self._run = command.run if isinstance(command, (RunBundle, ResumeRun)) else None
         try:
             self.channel.send(command)
         except TimeoutError:
@@ -135,10 +147,20 @@ class WorkerProcess:
         except EOFError:
             return self._obituary()
         self.busy = False
+        if isinstance(event, Progressed) and event.finished:
+            self._unfinished.discard(event.run)
+            if event.run in self._waiting:
+                self.give(self._waiting.pop(event.run))
         return event
+
+    def forget_waiting(self) -> None:
+        """Drop what it was to run by itself."""
+        self._waiting.clear()
 
     def execute(self, sentence: Sentence) -> None:
         """Kill the process for a reason, after it has said where it stands. One that has just answered is spared."""
+        if sentence.run is not None and sentence.run != self._run:
+            return
         if self.sentence is None and self.busy and not self.channel.has_news():
             self.sentence = sentence
             self.last_words = self.stack(time.monotonic() + _STACK_SECONDS)
