@@ -47,13 +47,15 @@ class BaseExecutor(ABC):
     """Its engine takes what a bundle becomes only when all of it is there, so what an iterator yields goes on together."""
     restarts: ClassVar[bool] = False
     """A run may have to begin again, as its engine can lose what was under way."""
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    """Options of `RunOptions` whose default is another on this backend."""
 
     def __init__(self, config: Mapping[str, Any] | None = None, ignore_head_node: bool = False) -> None:
         self.config = dict(config or {})
         switch = os.environ.get("CURATOR_IGNORE_RAY_HEAD_NODE", "").lower() in _TRUE
         self.ignore_head_node = ignore_head_node or switch
         common = RunOptions.names()
-        given = dict(self.config)
+        given = {**self.defaults, **self.config}
         if given.pop("ignore_failures", False):
             if given.get("on_error") == "fail":
                 message = f"{type(self).__name__}: ignore_failures=True contradicts on_error='fail'; give one of them"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from nemo_curator.engine.lane import Lane
+from nemo_curator.engine.loan import Loan
 from nemo_curator.engine.roster import Roster, Worker
 
 __all__ = ["Ahead"]
@@ -37,7 +38,7 @@ class Ahead:
     def paused(self, lane: Lane, number: int) -> None:
         """Note that a worker has handed on a piece, or is gone."""
         if self._enabled:
-            self._working[lane.segment.index].pop(number, None)
+            self._working.get(lane.segment.index, {}).pop(number, None)
 
     def follow(self, before: int, run: int) -> None:
         """Note that a run is to follow another in its worker."""
@@ -48,7 +49,7 @@ class Ahead:
         return self._following.pop(run, None)
 
     def chances(
-        self, lanes: Sequence[Lane], roster: Roster, has_room: Callable[[Lane], bool]
+        self, lanes: Sequence[Lane], roster: Roster, has_room: Callable[[Lane], bool], loan: Loan
     ) -> Iterator[tuple[Lane, Worker, int]]:
         """Yield segments, busy workers that may be given one more bundle of it now, and the run that it would follow; the most urgent first.
 
@@ -56,6 +57,7 @@ class Ahead:
             lanes: All segments, in stream order.
             roster: All workers.
             has_room: Says whether what a segment makes has a place to wait in.
+            loan: What is quick gets a place there, and waits for nobody.
         """
         if not self._enabled:
             return
@@ -74,7 +76,7 @@ class Ahead:
                 worker = roster[number]
                 if run not in self._following and yielding >= for_any and for_some.isdisjoint(worker.hosts):
                     yield lane, worker, run
-            if lane.ready:
+            if lane.ready and not loan.is_quick(lane):
                 if lane.hosts < lane.max_hosts or roster.idle_host(index) is not None:
                     for_any += 1
                 else:

@@ -24,7 +24,8 @@ class Capacity:
         gpus: Devices, by the names that workers are given.
         memory_bytes: Memory that the stages of busy workers may ask for together; `None` if that is not known.
         nodes: Machines that all this is on.
-        ahead: Answers take their time to travel: busy workers are given one more bundle ahead.
+        remote: An answer takes its time to travel: busy workers are given a bundle ahead, see `Ahead`, and what is quick has a place beside
+            what is slow, see `Loan`.
     """
 
     workers: int
@@ -32,7 +33,7 @@ class Capacity:
     gpus: tuple[str, ...] = ()
     memory_bytes: int | None = None
     nodes: int = 1
-    ahead: bool = False
+    remote: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,8 @@ class Lane:
         self._window = 4 * workers
         self._want = segment.batch_size
         self._seconds_per_task: float | None = None
+        self._seconds = 0.0
+        self._made = 0
         self._again: deque[Job] = deque()
         self._line: deque[Place] = deque()
 
@@ -65,6 +67,16 @@ class Lane:
         """What a bundle takes a worker; `None` as long as nobody knows."""
         known = self._seconds_per_task
         return None if known is None else known * self._want
+
+    @property
+    def pace(self) -> float | None:
+        """Seconds that a worker takes for a task that leaves the segment; `None` as long as none has."""
+        return self._seconds / self._made if self._made else None
+
+    def worked(self, seconds: float, made: int) -> None:
+        """Note a piece: what it took, and the tasks in it."""
+        self._seconds += seconds
+        self._made += made
 
     @property
     def ended(self) -> bool:

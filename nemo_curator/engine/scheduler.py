@@ -8,19 +8,19 @@ which in the end holds back the source.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from nemo_curator.engine.ahead import Ahead
-from nemo_curator.engine.gpus import GpuSlots
 from nemo_curator.engine.host import Closed, Event, Opened, Progressed, Refused, WorkerReady, WorkerVanished
 from nemo_curator.engine.inquest import Job, after_death, bear, bear_in_setup, doing_in_words, rest_of
-from nemo_curator.engine.instructions import Capacity, Instruction, News, Open, Resume, Run, SegmentState, Start, Stop
+from nemo_curator.engine.instructions import Capacity, Instruction, News, Open, Resume, Run, SegmentState
 from nemo_curator.engine.lane import Lane
+from nemo_curator.engine.loan import Loan
 from nemo_curator.engine.options import RunOptions
 from nemo_curator.engine.packing import Frame, Slice
 from nemo_curator.engine.plan import Segment, WorkerShape
 from nemo_curator.engine.roster import Free, Roster, Worker
+from nemo_curator.engine.staff import Staff
 from nemo_curator.errors import ConservationError
 
 __all__ = ["Scheduler"]
@@ -44,11 +44,12 @@ class Scheduler:
         self._options = options
         self._lanes = [Lane(segment, options, capacity.workers, capacity.nodes) for segment in segments]
         self._roster = Roster()
-        self._devices = GpuSlots(capacity.gpus)
         self._jobs: dict[int, tuple[Lane, Job, int]] = {}
         self._numbers = iter(range(1 << 62))
+        self._staff = Staff(self._roster, capacity, self._numbers)
         self._active: dict[int, int] = {}
-        self._ahead = Ahead(enabled=capacity.ahead)
+        self._ahead = Ahead(enabled=capacity.remote)
+        self._loan = Loan(self._lanes, enabled=capacity.remote)
         self._outputs: list[Slice] = []
         self._stillborn = 0
         self.outputs_full = False
@@ -157,8 +158,7 @@ class Scheduler:
             case Refused():
                 raise event.error
             case Closed():
-                self._roster.remove(event.worker)
-                self._devices.release(event.worker)
+                self._staff.left(event.worker)
             case WorkerVanished():
                 return self._vanished(event)
         return []
@@ -181,6 +181,7 @@ class Scheduler:
         del self._active[number]
         job.seconds += event.seconds
         self._ahead.paused(lane, number)
+        self._loan.give_back(number)
         successor = None
         if event.finished:
             del self._jobs[event.run]
@@ -192,6 +193,7 @@ class Scheduler:
         else:
             self._work_on(lane, worker, successor)
         slices, event = job.admit(event, lane.segment.batch_size)
+        lane.worked(event.seconds, len(event.deliveries) or sum(piece.count for piece in slices))
         if event.finished and job.skip:
             message = (
                 f"segment {lane.segment.name!r} was run again on the same tasks after a worker had died, and made less of them than "
@@ -210,8 +212,7 @@ class Scheduler:
 
     def _vanished(self, event: WorkerVanished) -> list[News]:
         """Let the bundles of a worker that died be done again, those that it was not working on as if nothing had been."""
-        self._devices.release(event.worker)
-        worker = self._roster.remove(event.worker)
+        worker = self._staff.left(event.worker)
         if worker is None:
             return []
         if not worker.started:
@@ -229,6 +230,7 @@ class Scheduler:
             bear_in_setup(lane.segment, lane.setup_deaths, event, self._options.crash_attempts)
         news: list[News] = []
         active = self._active.pop(event.worker, None)
+        self._loan.give_back(event.worker)
         for run in [run for run, (_, _, number) in self._jobs.items() if number == event.worker]:
             lane, job, _ = self._jobs.pop(run)
             self._ahead.paused(lane, event.worker)
@@ -259,7 +261,7 @@ class Scheduler:
     def decide(self) -> Iterator[Instruction]:
         """Yield what is to be done now, nearest to the end of the pipeline first."""
         yield from self._employ_idle()
-        for lane, worker, run in self._ahead.chances(self._lanes, self._roster, self._has_room):
+        for lane, worker, run in self._ahead.chances(self._lanes, self._roster, self._has_room, self._loan):
             yield self._start(lane, worker, after=run)
 
     def _employ_idle(self) -> Iterator[Instruction]:
@@ -268,20 +270,32 @@ class Scheduler:
         memory = math.inf if capacity.memory_bytes is None else capacity.memory_bytes - roster.memory_bytes
         free = Free(capacity.workers - roster.busy, capacity.cpus - roster.cpus, memory)
         pending = roster.starting()
+        blocked = False
         for lane in reversed(self._lanes):
             if not self._has_room(lane):
                 continue
             while self._has_work(lane):
-                if not free.fits(lane.segment):
-                    # Nothing that is less urgent may take what this one waits for.
-                    return
-                instruction = self._employ(lane)
+                # Nothing that is less urgent may take what this one waits for.
+                blocked = blocked or not free.fits(lane.segment)
+                instruction = self._employ_beside(lane, free) if blocked else self._employ(lane)
                 if instruction is None:
                     break
                 free.give(lane.segment)
                 yield instruction
-            yield from self._hire(lane, pending)
-        yield from self._dismiss()
+            if not blocked:
+                yield from self._staff.hire(lane, pending, self._needs)
+        if not blocked and not self.finished:
+            yield from self._staff.dismiss(self._lanes)
+
+    def _employ_beside(self, lane: Lane, free: Free) -> Instruction | None:
+        """Return what an idle worker shall do for a segment in the place that is lent; nothing if it may not have that, or none is ready."""
+        if not self._loan.offers(lane) or free.memory_bytes < lane.segment.memory_bytes:
+            return None
+        ready = self._rested(lane) or (lane.ready and self._roster.idle_host(lane.segment.index))
+        if not ready:
+            return None
+        self._loan.take(ready.number)
+        return self._employ(lane)
 
     def _has_room(self, lane: Lane) -> bool:
         """Whether what this segment makes has a place to wait in."""
@@ -295,6 +309,11 @@ class Scheduler:
 
     def _has_work(self, lane: Lane) -> bool:
         return lane.ready or self._rested(lane) is not None
+
+    def _needs(self, shape: WorkerShape) -> bool:
+        return any(
+            lane.segment.shape == shape and self._has_work(lane) and self._has_room(lane) for lane in self._lanes
+        )
 
     def _rested(self, lane: Lane) -> Worker | None:
         """Return an idle worker with a run of this segment that may go on."""
@@ -337,7 +356,8 @@ class Scheduler:
 
     def _work_on(self, lane: Lane, worker: Worker, run: int) -> None:
         self._active[worker.number] = run
-        self._ahead.started(lane, worker, run)
+        if not self._loan.holds(worker.number):
+            self._ahead.started(lane, worker, run)
 
     def _open(self, lane: Lane, worker: Worker) -> Open:
         self._roster.occupy(worker, lane.segment)
@@ -347,52 +367,3 @@ class Scheduler:
         lane.hosts += 1
         lane.opening += 1
         return Open(worker.number, lane.segment.index, prepare)
-
-    def _hire(self, lane: Lane, pending: Counter[WorkerShape]) -> Iterator[Start | Stop]:
-        """Start workers for bundles that nobody is there for, as long as there may be more of this shape."""
-        shape = lane.segment.shape
-        most = self._capacity.workers
-        if lane.segment.cpus:
-            most = min(most, int((self._capacity.cpus + _EPSILON) / lane.segment.cpus))
-        # Bundles that a worker is being started or set up for need no other.
-        demand = max(lane.demand - lane.opening, 0)
-        wanted = min(demand, lane.max_hosts - lane.hosts) - pending[shape]
-        pending[shape] = max(pending[shape] - demand, 0)
-        for _ in range(min(wanted, most - self._roster.count(shape))):
-            number = next(self._numbers)
-            devices: tuple[str, ...] | None = ()
-            if shape.gpus:
-                devices = self._devices.acquire(number, shape.gpus)
-                if devices is None:
-                    yield from self._make_room(lane)
-                    return
-            self._roster.add(number, shape)
-            yield Start(number, shape, devices)
-
-    def _make_room(self, lane: Lane) -> Iterator[Stop]:
-        """Let go of an idle worker of another shape that has devices which a segment waits for.
-
-        A worker keeps its devices as long as it lives, as it keeps its models on them; so it goes only when it has nothing to do.
-        """
-        for worker in list(self._roster):
-            idle = worker.started and not worker.stopping and worker.busy_with is None and not worker.resting
-            if not idle or not worker.shape.gpus or worker.shape == lane.segment.shape:
-                continue
-            shape = worker.shape
-            if any(
-                other.segment.shape == shape and self._has_work(other) and self._has_room(other)
-                for other in self._lanes
-            ):
-                continue
-            self._roster.dismiss(worker)
-            yield Stop(worker.number)
-            return
-
-    def _dismiss(self) -> Iterator[Stop]:
-        """Let go of workers that no segment will need any more."""
-        if self.finished:
-            return
-        needed = {lane.segment.shape for lane in self._lanes if not lane.ended}
-        for worker in self._roster.idle_of_other(needed):
-            self._roster.dismiss(worker)
-            yield Stop(worker.number)

@@ -92,6 +92,7 @@ class Simulation:
         self.entered: list[StageCounts] = [StageCounts() for _ in self.segments]
         self.following: dict[int, int] = {}
         self.given_ahead = 0
+        self.lent = 0
         self.started = 0
         self.prepared: list[int] = []
         self.order: list[tuple[int, list[int]]] = []
@@ -148,7 +149,7 @@ class Simulation:
                 values = [v for piece in bundle for v in piece.frame.payload[piece.start : piece.stop]]
                 self.runs[run] = Execution(worker, segment, values, careful)
                 if after is not None:
-                    assert self.capacity.ahead
+                    assert self.capacity.remote
                     assert self.runs[after].worker == worker
                     assert self.runs[after].segment == segment
                     assert after not in self.following
@@ -246,9 +247,12 @@ class Simulation:
     def _occupy(self, worker: int, segment: int) -> None:
         assert worker not in self.busy, "two things at once"
         self.busy[worker] = segment
-        assert len(self.busy) <= self.capacity.workers
         self.cpus += self.segments[segment].cpus
-        assert self.cpus <= self.capacity.cpus + 1e-6
+        beside = len(self.busy) > self.capacity.workers or self.cpus > self.capacity.cpus + 1e-6
+        self.lent += beside
+        assert self.capacity.remote or not beside
+        assert len(self.busy) <= self.capacity.workers + 1
+        assert self.cpus <= self.capacity.cpus + max(other.cpus for other in self.segments) + 1e-6
         cap = self.segments[segment].worker_limit(1)
         if cap is not None:
             assert sum(segment in opened or self.busy.get(w) == segment for w, opened in self.opened.items()) <= cap + 1

@@ -370,6 +370,16 @@ def test_how_many_tasks_make_a_parcel(
     assert size.want(at_hand, all_there=all_there) == want
 
 
+@pytest.mark.parametrize(("cost", "want"), [(None, 47), (0.1, 10), (1e-4, 4096)])
+def test_what_came_in_a_parcel_is_cut_again_only_for_a_reason(cost: float | None, want: int) -> None:
+    size = ParcelSize(1.0, patient=False)
+    size.cost = cost
+    assert size.want(47, all_there=True, came=47) == want
+    waiting = list(_bundle(range(47)))
+    lengths = [sum(piece.count for piece in bundle) for bundle in size.cut(waiting, 10**9, rest=True, came=47)]
+    assert lengths[0] == min(want, 47)
+
+
 def test_as_long_as_nobody_knows_parcels_begin_small_and_grow() -> None:
     size = ParcelSize(1.0, patient=False)
     waiting = list(_bundle(range(2000)))

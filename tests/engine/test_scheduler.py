@@ -37,10 +37,17 @@ stages = st.lists(
 )
 @settings(max_examples=300)
 def test_everything_arrives_once_whatever_the_cluster(
-    pipeline: list[Timed], count: int, workers: int, seed: int, ordered: bool, pieces: int, edge_bytes: int, ahead: bool
+    pipeline: list[Timed],
+    count: int,
+    workers: int,
+    seed: int,
+    ordered: bool,
+    pieces: int,
+    edge_bytes: int,
+    remote: bool,
 ) -> None:
     options = RunOptions(preserve_order=ordered, edge_bytes=edge_bytes)
-    capacity = Capacity(workers, cpus=max(2, workers), ahead=ahead)
+    capacity = Capacity(workers, cpus=max(2, workers), remote=remote)
     simulation = Simulation(segments_of(*pipeline), capacity, options, seed=seed, pieces=pieces)
     simulation.run(count)
     assert sorted(simulation.outputs) == list(range(count))
@@ -71,7 +78,7 @@ def test_a_death_costs_the_guilty_and_nobody_else(
     death_rate: float,
     poison: set[int],
     fan_out: int,
-    ahead: bool,
+    remote: bool,
 ) -> None:
     attempts = 3 if not death_rate else 10**6
     last = len(pipeline) - 1
@@ -80,7 +87,7 @@ def test_a_death_costs_the_guilty_and_nobody_else(
         guilty = {}
     simulation = Simulation(
         segments_of(*pipeline),
-        Capacity(workers, cpus=max(2, workers), ahead=ahead),
+        Capacity(workers, cpus=max(2, workers), remote=remote),
         RunOptions(preserve_order=ordered, crash_attempts=attempts),
         seed=seed,
         death_rate=death_rate,
@@ -164,7 +171,7 @@ def test_a_thousand_workers() -> None:
 
 def test_a_busy_worker_is_given_a_short_bundle_ahead_and_no_long_one() -> None:
     for seconds, expected in [(0.01, True), (2.0, False)]:
-        simulation = Simulation(segments_of(Timed("s", seconds=seconds)), Capacity(2, 2, ahead=True), RunOptions())
+        simulation = Simulation(segments_of(Timed("s", seconds=seconds)), Capacity(2, 2, remote=True), RunOptions())
         simulation.run(200)
         assert bool(simulation.given_ahead) is expected
         assert sorted(simulation.outputs) == list(range(200))
@@ -173,8 +180,24 @@ def test_a_busy_worker_is_given_a_short_bundle_ahead_and_no_long_one() -> None:
 def test_it_drains_before_it_fills_also_where_bundles_are_given_ahead() -> None:
     segments = segments_of(Timed("fast", seconds=0.001), Timed("slow", seconds=0.05), Timed("last", seconds=0.001))
     options = RunOptions(edge_bytes=2000)
-    simulation = Simulation(segments, Capacity(2, 2, ahead=True), options, nbytes_per_task=100)
+    simulation = Simulation(segments, Capacity(2, 2, remote=True), options, nbytes_per_task=100)
     simulation.run(3000)
     assert simulation.given_ahead
     assert simulation.most_queued[1] <= 300
     assert simulation.most_queued[2] <= 20
+
+
+def test_what_is_quick_has_a_place_beside_what_is_slow() -> None:
+    segments = segments_of(Timed("fast", seconds=0.001), Timed("slow", seconds=0.05), Timed("last", seconds=0.001))
+    simulation = Simulation(segments, Capacity(2, 2, remote=True), RunOptions(edge_bytes=2000))
+    simulation.run(1000)
+    assert simulation.lent
+    # Two workers on the slow one, 25 s each for 1000 tasks of 0.05 s.
+    assert simulation.clock < 1.1 * 1000 * 0.05 / 2
+
+
+def test_equals_are_lent_nothing() -> None:
+    segments = segments_of(Timed("one", seconds=0.02), Timed("other", seconds=0.05))
+    simulation = Simulation(segments, Capacity(2, 2, remote=True), RunOptions())
+    simulation.run(500)
+    assert not simulation.lent

@@ -128,16 +128,26 @@ class Custodian:
         threading.Thread(target=self._watch, name="curator-custodian", daemon=True).start()
 
     def run(self, parcel: Parcel) -> Iterator[Parcel]:
-        """Run what is in a parcel; yield what it becomes, at least one. Never raises for what user code does."""
+        """Run what is in a parcel; yield what it becomes, at least one. Never raises for what user code does.
+
+        An engine may call it from several threads. They take turns, but what one does with the last that it was given, which mostly is all,
+        is done while the next has the child.
+        """
         if parcel.passes or self._broken is not None:
             yield passed_on(parcel if self._broken is None else replace(parcel, bundle=(), error=self._broken))
             return
+        last: Parcel | None = None
         with self._running:
             if self._ticket.index == 0:
                 parcel = replace(parcel, taken=parcel.taken + 1)
             before = self._books.seconds
-            yield from descendants(parcel, self._made(parcel))
+            for made in descendants(parcel, self._made(parcel)):
+                if last is not None:
+                    yield last
+                last = made
             self._learn(parcel.count, self._books.seconds - before)
+        if last is not None:
+            yield last
 
     def _made(self, parcel: Parcel) -> Iterator[tuple[tuple[Slice, ...], tuple[Tidings, ...]]]:
         try:
@@ -166,8 +176,8 @@ class Custodian:
             loop.take_note()
             waiting += scheduler.take_outputs()
             # Who takes what leaves the pipeline has nothing to divide: it goes as it comes.
-            yield from self._size.cut(waiting, self._ticket.options.piece_bytes, rest=self._ticket.last)
-        yield from self._size.cut(waiting, self._ticket.options.piece_bytes, rest=True)
+            rest = self._ticket.last or scheduler.finished
+            yield from self._size.cut(waiting, self._ticket.options.piece_bytes, rest=rest, came=parcel.count)
 
     def _learn(self, count: int, seconds: float) -> None:
         """Tell, not too often, what a task takes here, so that whoever feeds this segment knows what to send at a time."""
@@ -274,14 +284,16 @@ class _Books:
 
 
 _CUSTODIANS: dict[tuple[str, int], Custodian] = {}
+_MAKING = threading.Lock()
 
 
 def custodian_of(ticket: Ticket) -> Custodian:
     """Return this process's custodian for a segment; there is one for every run and segment, made when it is first asked for."""
     key = (ticket.run, ticket.index)
-    if key not in _CUSTODIANS:
-        _CUSTODIANS[key] = Custodian(ticket)
-    return _CUSTODIANS[key]
+    with _MAKING:
+        if key not in _CUSTODIANS:
+            _CUSTODIANS[key] = Custodian(ticket)
+        return _CUSTODIANS[key]
 
 
 def let_go(ticket: Ticket) -> None:

@@ -158,5 +158,5 @@ def _capacity(nodes: list[Node], options: ActorPoolOptions) -> tuple[Capacity, d
     cpus = sum(node.free_cpus for node in usable)
     reserve = {node.id: (node.free_cpus, math.floor(node.free_gpus)) for node in usable}
     workers = options.num_workers or max(1, math.floor(cpus))
-    capacity = Capacity(workers=workers, cpus=cpus, gpus=_devices(usable), nodes=len(usable), ahead=True)
+    capacity = Capacity(workers=workers, cpus=cpus, gpus=_devices(usable), nodes=len(usable), remote=True)
     return capacity, reserve

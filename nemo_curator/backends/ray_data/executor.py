@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -33,6 +34,11 @@ _COLLECTED_AT_ONCE = 16
 # Ray Data looks at its actors five to ten times a second, and by default an actor has two parcels: what is done with both waits for
 # the next look. A parcel is up to a tenth of a second of work; many more, and at the end one actor has work that others could do.
 _RUN_AT_ONCE = 8
+# While an actor's child works on one, what the one before has become is on its way: packed, put into Ray's store, and told.
+_THREADS = 2
+# Ray Data starts the next task of an operator when it looks after it has seen the end of the one before, a fifth of a second apart. With more
+# of them a task waits where it is to run, and not at the driver.
+_TASKS_FOR_ONE = 3
 # What `map_batches` has parameters for; other options of Ray go by a function.
 _NAMED = {"memory", "label_selector", "resources", "accelerator_type", "runtime_env"}
 
@@ -131,18 +137,21 @@ class RayDataExecutor(ForeignExecutor):
         segment = ticket.segment
         specs = [self._specs[stage.index] for stage in segment.stages]
         arguments = self._remote_arguments(segment, specs)
+        keeps = self._is_actor_segment(segment, specs)
+        cpus = share.cpus if keeps else share.cpus / _TASKS_FOR_ONE
         # Ray Data would run adjacent operators that ask for the same in one task, and what a segment fans out would not spread: no two
         # ask for quite the same. What belongs together is in one segment already.
-        arguments["num_cpus"] = max(_GRAIN, round(share.cpus - _GRAIN * (1 + ticket.index % _APART), 4))
+        arguments["num_cpus"] = max(_GRAIN, round(cpus - _GRAIN * (1 + ticket.index % _APART), 4))
         if segment.shape.gpus:
             arguments["num_gpus"] = segment.shape.gpus
-        if self._is_actor_segment(segment, specs):
+        if keeps:
             kind, inputs = Running, {"fn_constructor_args": (ticket,)}
             compute = _pool_of(ray, specs, share, most)
         else:
             kind, inputs = run_parcels, {"fn_args": (ticket,)}
             # Shares of CPUs bound the number of tasks; where they are free, cores do.
-            compute = ray.data.TaskPoolStrategy(size=share.workers or (None if share.cpus else most))
+            workers = share.workers or (None if share.cpus else most)
+            compute = ray.data.TaskPoolStrategy(size=workers and workers * _TASKS_FOR_ONE)
         return dataset.map_batches(kind, **inputs, compute=compute, **options, **arguments)
 
     def _remote_arguments(self, segment: Segment, specs: list[RayStageOptions]) -> dict[str, Any]:
@@ -189,7 +198,12 @@ def _most_actors(shares: Sequence[Share], cpus: float) -> list[int]:
 
 def _pool_of(ray: Any, specs: list[RayStageOptions], share: Share, most: int) -> Any:
     """Return the actor pool of a segment: as many as are fixed, or from one to as many as there are CPUs for."""
-    pool = partial(ray.data.ActorPoolStrategy, max_tasks_in_flight_per_actor=_RUN_AT_ONCE)
+    pool = partial(
+        ray.data.ActorPoolStrategy,
+        max_tasks_in_flight_per_actor=_RUN_AT_ONCE,
+        max_concurrent_calls_per_actor=_THREADS,
+        enable_true_multi_threading=True,
+    )
     sized = next((spec for spec in specs if spec.sizes), None)
     if share.workers is not None:
         return pool(size=share.workers)
@@ -219,6 +233,8 @@ def _context(ray: Any) -> Iterator[None]:
         "enable_progress_bars": False,
         "print_on_execution_start": False,
     }
+    # Said of every operator that gets fewer parcels than it may have tasks: most of a short run. It comes from a thread of Ray's.
+    warnings.filterwarnings("ignore", r"The maximum number of concurrent tasks for 'MapBatches", UserWarning)
     before = {name: getattr(context, name) for name in wanted}
     for name, value in wanted.items():
         setattr(context, name, value)
