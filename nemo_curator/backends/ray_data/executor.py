@@ -37,8 +37,8 @@ _RUN_AT_ONCE = 8
 # While an actor's child works on one, what the one before has become is on its way: packed, put into Ray's store, and told.
 _THREADS = 2
 # Ray Data starts the next task of an operator when it looks after it has seen the end of the one before, a fifth of a second apart. With more
-# of them a task waits where it is to run, and not at the driver.
-_TASKS_FOR_ONE = 3
+# of them a task waits where it is to run, and not at the driver. Each is a process that Ray has to start, so only where there is one at a time.
+_TASKS_FOR_ONE = 2
 # What `map_batches` has parameters for; other options of Ray go by a function.
 _NAMED = {"memory", "label_selector", "resources", "accelerator_type", "runtime_env"}
 
@@ -138,7 +138,8 @@ class RayDataExecutor(ForeignExecutor):
         specs = [self._specs[stage.index] for stage in segment.stages]
         arguments = self._remote_arguments(segment, specs)
         keeps = self._is_actor_segment(segment, specs)
-        cpus = share.cpus if keeps else share.cpus / _TASKS_FOR_ONE
+        tasks = _TASKS_FOR_ONE if share.workers == 1 and not keeps else 1
+        cpus = share.cpus / tasks
         # Ray Data would run adjacent operators that ask for the same in one task, and what a segment fans out would not spread: no two
         # ask for quite the same. What belongs together is in one segment already.
         arguments["num_cpus"] = max(_GRAIN, round(cpus - _GRAIN * (1 + ticket.index % _APART), 4))
@@ -151,7 +152,7 @@ class RayDataExecutor(ForeignExecutor):
             kind, inputs = run_parcels, {"fn_args": (ticket,)}
             # Shares of CPUs bound the number of tasks; where they are free, cores do.
             workers = share.workers or (None if share.cpus else most)
-            compute = ray.data.TaskPoolStrategy(size=workers and workers * _TASKS_FOR_ONE)
+            compute = ray.data.TaskPoolStrategy(size=workers and workers * tasks)
         return dataset.map_batches(kind, **inputs, compute=compute, **options, **arguments)
 
     def _remote_arguments(self, segment: Segment, specs: list[RayStageOptions]) -> dict[str, Any]:
