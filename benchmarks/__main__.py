@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.entries import ENTRIES, ON_RAY, USUAL, load
+from benchmarks.entries import ENTRIES, ON_MEDIA, ON_RAY, USUAL, load
 from benchmarks.harness import CaseResult, Entry, Scale, run_case
 from benchmarks.machine import machine_line
 from benchmarks.tables import as_json, as_markdown, as_text
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _names() -> str:
-    return f"{', '.join(USUAL)}; and only when named, because they take long: {', '.join(ON_RAY)}"
+    return f"{', '.join(USUAL)}; and only when named, because they take long: {', '.join(ON_RAY + ON_MEDIA)}"
 
 
 def _print_heading(entry: Entry, *, markdown: bool) -> None:

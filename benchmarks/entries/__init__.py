@@ -9,7 +9,7 @@ from importlib import import_module
 
 from benchmarks.harness import Entry, Scale
 
-__all__ = ["ENTRIES", "ON_RAY", "USUAL", "load"]
+__all__ = ["ENTRIES", "ON_MEDIA", "ON_RAY", "USUAL", "load"]
 
 USUAL = (
     "import_time",
@@ -27,7 +27,10 @@ USUAL = (
 ON_RAY = ("ray_small_tasks", "ray_jsonl", "ray_model_stage")
 """Those that bring two environments with Ray, and take an hour or two in full."""
 
-ENTRIES = USUAL + ON_RAY
+ON_MEDIA = ("video_clips",)
+"""Those that encode films, and take an hour or more in full."""
+
+ENTRIES = USUAL + ON_RAY + ON_MEDIA
 
 
 def load(name: str, scale: Scale) -> Entry:

@@ -1,6 +1,6 @@
 """Videos and the clips that are cut from them.
 
-Reading metadata out of the bytes needs a decoder and lives with the video stages.
+Nothing here imports a decoder before it is asked to read a video.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from nemo_curator.tasks.base import Task
+from nemo_curator.utils.client_utils import FSPath
 from nemo_curator.utils.sizing import estimate_nbytes
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from nemo_curator.utils.video_files import VideoLimits, VideoSource
 
 __all__ = ["Clip", "ClipStats", "Video", "VideoMetadata", "VideoTask"]
 
@@ -101,6 +104,9 @@ class Clip:
         source_video: Path of the video it was cut from.
         span: Start and end in seconds.
         buffer: The encoded clip.
+        embeddings: Vectors by the name of the model that made them.
+        frame_scores: Numbers by the name of the model that looked at the frames.
+        num_bytes: Size of the encoded clip; it stays when the buffer is let go.
     """
 
     uuid: UUID
@@ -118,11 +124,34 @@ class Clip:
     egomotion: dict[str, bytes] = field(default_factory=_no_any)
     cosmos_embed1_text_match: tuple[str, float] | None = None
     errors: dict[str, str] = field(default_factory=_no_text)
+    embeddings: dict[str, NDArray[np.float32]] = field(default_factory=_no_any)
+    frame_scores: dict[str, float] = field(default_factory=_no_any)
+    num_bytes: int = 0
 
     @property
     def duration(self) -> float:
         """Seconds from start to end."""
         return self.span[1] - self.span[0]
+
+    def extract_metadata(self) -> dict[str, Any] | None:
+        """Return width, height, framerate, num_frames, video_codec and num_bytes of the encoded clip; `None` without a buffer.
+
+        Raises:
+            DataError: The buffer is no video.
+        """
+        if not self.buffer:
+            return None
+        from nemo_curator.utils.decoder_utils import extract_video_metadata
+
+        found = extract_video_metadata(self.buffer)
+        return {
+            "width": found.width,
+            "height": found.height,
+            "framerate": found.fps,
+            "num_frames": found.num_frames,
+            "video_codec": found.video_codec,
+            "num_bytes": len(self.buffer),
+        }
 
     def get_major_size(self) -> int:
         """Return the bytes of the large fields."""
@@ -133,6 +162,7 @@ class Clip:
             self.cosmos_embed1_frames,
             self.cosmos_embed1_embedding,
             self.egomotion,
+            self.embeddings,
         )
         return estimate_nbytes(own) + sum(window.get_major_size() for window in self.windows)
 
@@ -146,8 +176,8 @@ class Video:
     """A video, its clips, and the counters over all clips of the whole video.
 
     Attributes:
-        input_video: Path of the video.
-        source_bytes: The encoded file.
+        input_video: Path of the video, local or on another filesystem.
+        source_bytes: The encoded file, where it was read into memory.
         metadata: What is known about it.
         frame_array: Decoded frames, n x height x width x 3, uint8 RGB.
         clips: Clips that are kept.
@@ -157,7 +187,7 @@ class Video:
         clip_chunk_index: Which of them this is, from 0.
     """
 
-    input_video: Path | str
+    input_video: Path | FSPath | str
     source_bytes: bytes | None = None
     metadata: VideoMetadata = field(default_factory=VideoMetadata)
     frame_array: NDArray[np.uint8] | None = None
@@ -189,7 +219,50 @@ class Video:
     @property
     def input_path(self) -> str:
         """The path with forward slashes."""
-        return self.input_video.as_posix() if isinstance(self.input_video, Path) else self.input_video
+        return self.input_video if isinstance(self.input_video, str) else self.input_video.as_posix()
+
+    @property
+    def source(self) -> VideoSource:
+        """Where to read the video from: its bytes if they are in memory, else its path."""
+        return self.source_bytes if self.source_bytes else self.input_video
+
+    def populate_metadata(self, limits: VideoLimits | None = None) -> None:
+        """Read the metadata from the bytes, or from the file where it was left on its disk.
+
+        Args:
+            limits: What the video may be at most.
+
+        Raises:
+            ValueError: There are no bytes, and no such file.
+            DataError: It is no video, or beyond the limits. It is a ValueError too.
+        """
+        from nemo_curator.utils.decoder_utils import extract_video_metadata
+        from nemo_curator.utils.video_files import source_size
+
+        if not self.has_source():
+            message = f"video {self.input_path} has no bytes, and there is no such file: read it first"
+            raise ValueError(message)
+        found = extract_video_metadata(self.source, limits)
+        self.metadata = VideoMetadata(
+            size=source_size(self.source),
+            height=found.height,
+            width=found.width,
+            framerate=found.fps,
+            num_frames=found.num_frames,
+            duration=found.video_duration,
+            video_codec=found.video_codec,
+            pixel_format=found.pixel_format,
+            audio_codec=found.audio_codec,
+            bit_rate_k=found.bit_rate_k,
+        )
+
+    def has_source(self) -> bool:
+        """Say whether there are bytes, or a local file to read them from. Of other filesystems it is taken as given."""
+        if self.source_bytes:
+            return True
+        if isinstance(self.input_video, FSPath):
+            return True
+        return Path(self.input_video).is_file()
 
     def has_metadata(self) -> bool:
         """Say whether all that later stages need is known."""
@@ -201,6 +274,11 @@ class Video:
         if self.metadata.pixel_format is None:
             return None
         return "10le" in self.metadata.pixel_format or "10be" in self.metadata.pixel_format
+
+    @property
+    def nbytes(self) -> int:
+        """The same as `get_major_size`: by this the engine sees how much memory a task takes."""
+        return self.get_major_size()
 
     def get_major_size(self) -> int:
         """Return the bytes of the large fields, clips included."""

@@ -40,10 +40,12 @@ class LoopbackWeb:
 
     Attributes:
         requests: Path and headers of every request so far.
+        bodies: Path and content of every request so far that had any: those that post.
     """
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, dict[str, str]]] = []
+        self.bodies: list[tuple[str, bytes]] = []
         self._replies: dict[str, list[Reply]] = {}
         self._lock = threading.Lock()
 
@@ -54,6 +56,12 @@ class LoopbackWeb:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
+                web._answer(self)
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                with web._lock:
+                    web.bodies.append((self.path, body))
                 web._answer(self)
 
             def log_message(self, format: str, *args: Any) -> None:

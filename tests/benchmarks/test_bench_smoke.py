@@ -58,3 +58,18 @@ def test_an_entry_on_ray_has_a_cluster_for_its_run(tmp_path: Path) -> None:
     assert not case["absent"]
     for runs in case["runs"].values():
         assert all(0 < run["facts"]["busy_mean"] <= 1 for run in runs)
+
+
+@pytest.mark.slow
+def test_a_film_is_cut_into_the_same_clips_by_all(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    told = tmp_path / "told.json"
+    command = [sys.executable, "-m", "benchmarks", "video_clips", "--tiny", "--repeats", "1", "--json", str(told)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110)
+
+    assert done.returncode == 0, done.stderr
+    (case,) = json.loads(told.read_text())["entries"]["video_clips"]["cases"]
+    if case["absent"]:
+        pytest.skip(str(case["absent"]))
+    assert set(case["runs"]) == {"by hand, PyAV", "LocalExecutor"}
+    assert {run["facts"]["clips"] for runs in case["runs"].values() for run in runs} == {2}

@@ -10,7 +10,20 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "nemo_curator"
-HEAVY = {"ray", "cosmos_xenna", "torch", "pandas", "numpy", "pyarrow", "cudf", "transformers", "rich"}
+HEAVY = {
+    "ray",
+    "cosmos_xenna",
+    "torch",
+    "pandas",
+    "numpy",
+    "pyarrow",
+    "cudf",
+    "transformers",
+    "rich",
+    "av",
+    "cv2",
+    "PIL",
+}
 
 
 @pytest.mark.parametrize(
@@ -42,6 +55,16 @@ HEAVY = {"ray", "cosmos_xenna", "torch", "pandas", "numpy", "pyarrow", "cudf", "
         "nemo_curator.stages.text.recipes",
         "nemo_curator.stages.text.modifiers",
         "nemo_curator.stages.text.deduplication",
+        "nemo_curator.stages.video",
+        "nemo_curator.stages.video.io",
+        "nemo_curator.stages.video.io.clip_writer",
+        "nemo_curator.stages.video.clipping.transnetv2_extraction",
+        "nemo_curator.stages.video.clipping.scene_detection",
+        "nemo_curator.stages.video.filtering.motion_filter",
+        "nemo_curator.stages.video.embedding.cosmos_embed1",
+        "nemo_curator.stages.video.caption.caption_generation",
+        "nemo_curator.stages.video.models.nsfw",
+        "nemo_curator.stages.video.preview.preview",
         "nemo_curator.stages.deduplication.exact.workflow",
         "nemo_curator.stages.deduplication.fuzzy.workflow",
     ],

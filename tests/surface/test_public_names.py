@@ -194,6 +194,62 @@ NAMES = {
         "fineweb_rules",
         "gopher_rules",
     ],
+    "nemo_curator.stages.video.caption": [
+        "CaptionEnhancementStage",
+        "CaptionGenerationStage",
+        "CaptionPreparationStage",
+    ],
+    "nemo_curator.stages.video.caption.caption_enhancement": ["CaptionEnhancementStage"],
+    "nemo_curator.stages.video.caption.caption_generation": ["CaptionGenerationStage"],
+    "nemo_curator.stages.video.caption.caption_preparation": ["CaptionPreparationStage"],
+    "nemo_curator.stages.video.clipping": [
+        "ClipFrameExtractionStage",
+        "ClipTranscodingStage",
+        "FixedStrideExtractorStage",
+        "SceneDetectClipExtractionStage",
+        "TransNetV2ClipExtractionStage",
+        "VideoChunkingStage",
+        "VideoFrameExtractionStage",
+    ],
+    "nemo_curator.stages.video.clipping.clip_extraction_stages": [
+        "ClipTranscodingStage",
+        "FixedStrideExtractorStage",
+        "VideoChunkingStage",
+    ],
+    "nemo_curator.stages.video.clipping.clip_frame_extraction": ["ClipFrameExtractionStage"],
+    "nemo_curator.stages.video.clipping.transnetv2_extraction": ["TransNetV2ClipExtractionStage"],
+    "nemo_curator.stages.video.clipping.video_frame_extraction": ["VideoFrameExtractionStage"],
+    "nemo_curator.stages.video.embedding": [
+        "ClipEmbeddingStage",
+        "CosmosEmbed1EmbeddingStage",
+        "CosmosEmbed1FrameCreationStage",
+    ],
+    "nemo_curator.stages.video.embedding.cosmos_embed1": [
+        "CosmosEmbed1EmbeddingStage",
+        "CosmosEmbed1FrameCreationStage",
+    ],
+    "nemo_curator.stages.video.filtering": [
+        "ClipAestheticFilterStage",
+        "ClipFrameScoreFilterStage",
+        "MotionFilterStage",
+        "MotionVectorDecodeStage",
+    ],
+    "nemo_curator.stages.video.filtering.clip_aesthetic_filter": ["ClipAestheticFilterStage"],
+    "nemo_curator.stages.video.filtering.motion_filter": ["MotionFilterStage", "MotionVectorDecodeStage"],
+    "nemo_curator.stages.video.io": ["ClipWriterStage", "VideoReader", "VideoReaderStage", "VideoSummaryStage"],
+    "nemo_curator.stages.video.io.clip_writer": ["ClipWriterStage"],
+    "nemo_curator.stages.video.io.video_reader": ["VideoReader", "VideoReaderStage"],
+    "nemo_curator.stages.video.models": [
+        "BrightnessScorer",
+        "FrameEmbedder",
+        "FrameScorer",
+        "OnnxFrameModel",
+        "OnnxFrameScorer",
+        "OpenNsfwEmbedder",
+        "OpenNsfwScorer",
+        "SharpnessScorer",
+    ],
+    "nemo_curator.stages.video.preview.preview": ["PreviewStage"],
     "nemo_curator.stages.worker_info": ["NodeInfo", "WorkerMetadata"],
     "nemo_curator.tasks": [
         "AudioTask",
@@ -211,7 +267,24 @@ NAMES = {
     "nemo_curator.tasks.image": ["ImageSampleTask", "ImageTaskData"],
     "nemo_curator.tasks.utils": ["TaskPerfUtils"],
     "nemo_curator.tasks.video": ["Clip", "ClipStats", "Video", "VideoMetadata", "VideoTask"],
+    "nemo_curator.utils.chat_client": ["ChatEndpoint"],
     "nemo_curator.utils.column_utils": ["resolve_filename_column"],
+    "nemo_curator.utils.decoder_utils": [
+        "FrameExtractionPolicy",
+        "FrameExtractionSignature",
+        "FramePurpose",
+        "SoftwareCodecMissingError",
+        "VideoMetadata",
+        "decode_video_cpu",
+        "decode_video_cpu_frame_ids",
+        "extract_frames",
+        "extract_video_metadata",
+        "find_closest_indices",
+        "get_avg_frame_rate",
+        "get_frame_count",
+        "get_video_timestamps",
+        "sample_closest",
+    ],
     "nemo_curator.utils.file_utils": ["tar_safe_extract"],
     "nemo_curator.utils.hash_utils": ["get_deterministic_hash"],
     "nemo_curator.utils.performance_utils": ["StagePerfStats", "StageTimer"],
@@ -221,6 +294,8 @@ NAMES = {
         "CompletionManifestRecord",
         "read_completion_manifests",
     ],
+    "nemo_curator.utils.video_files": ["VideoLimits"],
+    "nemo_curator.utils.windowing_utils": ["compute_windows"],
 }
 
 
@@ -229,7 +304,20 @@ def test_name_can_be_imported(module: str, name: str) -> None:
     assert getattr(import_module(module), name) is not None
 
 
-@pytest.mark.parametrize("module", ["nemo_curator.stages.text.io.reader", "nemo_curator.stages.text.io.writer"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "nemo_curator.stages.text.io.reader",
+        "nemo_curator.stages.text.io.writer",
+        "nemo_curator.stages.video.caption",
+        "nemo_curator.stages.video.clipping",
+        "nemo_curator.stages.video.embedding",
+        "nemo_curator.stages.video.filtering",
+        "nemo_curator.stages.video.io",
+        "nemo_curator.stages.video.models",
+        "nemo_curator.stages.video.preview",
+    ],
+)
 def test_unknown_lazy_names_are_attribute_errors(module: str) -> None:
     with pytest.raises(AttributeError):
         getattr(import_module(module), "NoSuchThing")  # noqa: B009 - the lookup is what is tested

@@ -1,0 +1,1 @@
+"""Videos into clips: run it with ``python -m examples.video``."""
