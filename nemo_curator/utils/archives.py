@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO
 
@@ -61,13 +61,20 @@ def gunzip(data: bytes, most: int, where: str) -> bytes:
     return content
 
 
-def iter_tar_files(stream: IO[bytes], where: str, limits: ArchiveLimits | None = None) -> Iterator[tuple[str, bytes]]:
+def iter_tar_files(
+    stream: IO[bytes],
+    where: str,
+    limits: ArchiveLimits | None = None,
+    wanted: Callable[[str, int], bool] | None = None,
+) -> Iterator[tuple[str, bytes]]:
     """Yield the name and the content of every regular file of a tar archive. Nothing is written, links are not followed.
 
     Args:
         stream: The archive, compressed in any way that tarfile knows; it is read from front to back.
         where: What the archive is, for messages.
         limits: Bounds; the default ones without.
+        wanted: Told a file's name and size, says whether to read it; in the order of the archive. What it refuses is passed over, but
+            counts for `max_total_bytes`: a compressed archive has to be unpacked to pass it.
 
     Raises:
         DataError: It is no tar archive, it is damaged, or it is beyond the limits.
@@ -86,6 +93,8 @@ def iter_tar_files(stream: IO[bytes], where: str, limits: ArchiveLimits | None =
                 total += member.size
                 if total > limits.max_total_bytes:
                     raise DataError(_too_large(where, limits.max_total_bytes))
+                if wanted is not None and not wanted(member.name, member.size):
+                    continue
                 inner = f"{member.name} in {where}"
                 content = archive.extractfile(member)
                 if content is not None:

@@ -20,6 +20,7 @@ HEAVY = {
     "cudf",
     "transformers",
     "rich",
+    "onnxruntime",
     "av",
     "cv2",
     "PIL",
@@ -55,6 +56,15 @@ HEAVY = {
         "nemo_curator.stages.text.recipes",
         "nemo_curator.stages.text.modifiers",
         "nemo_curator.stages.text.deduplication",
+        "nemo_curator.stages.image.deduplication.perceptual",
+        "nemo_curator.stages.image.embedders.clip_embedder",
+        "nemo_curator.stages.image.filters.nsfw_filter",
+        "nemo_curator.stages.image.filters.quality_filter",
+        "nemo_curator.stages.image.filters.text_filter",
+        "nemo_curator.stages.image.io.folder_reader",
+        "nemo_curator.stages.image.io.image_reader",
+        "nemo_curator.stages.image.io.image_writer",
+        "nemo_curator.stages.image.transforms.resize",
         "nemo_curator.stages.video",
         "nemo_curator.stages.video.io",
         "nemo_curator.stages.video.io.clip_writer",
@@ -86,7 +96,20 @@ def test_importing_changes_neither_environment_nor_warnings() -> None:
 
 # Lower layers first; a module may import its own layer and those before it.
 LAYERS = [
-    *("errors", "core", "utils", "tasks", "stages", "engine", "backends", "observe", "pipeline", "workflows", "cli"),
+    *(
+        "errors",
+        "core",
+        "utils",
+        "tasks",
+        "models",
+        "stages",
+        "engine",
+        "backends",
+        "observe",
+        "pipeline",
+        "workflows",
+        "cli",
+    ),
     "testing",
 ]
 
