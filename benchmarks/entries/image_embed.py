@@ -62,8 +62,9 @@ def _other(name: str, folder: Path) -> Contestant:
 
 def _photographs(count: int) -> Path:
     """Return a folder of that many photographs; made once."""
-    from examples.image.photographs import photographs
     from PIL import ImageOps
+
+    from examples.image.photographs import photographs
 
     folder = OUT / f"photographs-{count}"
     if len(list(folder.glob("*.jpg"))) == count:

@@ -6,12 +6,11 @@ import json
 import sys
 from collections.abc import Sequence
 
+from nemo_curator.backends.local import LocalExecutor
+from nemo_curator.pipeline import Pipeline
 from nemo_curator.stages.image.embedders import ImageEmbeddingStage
 from nemo_curator.stages.image.io import ImageFolderReader
 from nemo_curator.stages.image.transforms import ImageResizeStage
-
-from nemo_curator.backends.local import LocalExecutor
-from nemo_curator.pipeline import Pipeline
 from nemo_curator.tasks import ImageBatch
 
 
