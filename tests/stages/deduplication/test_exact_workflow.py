@@ -195,7 +195,7 @@ def test_bad_documents(rows: list[Any], options: dict[str, Any], message: str, t
 
 def test_ids_of_several_files(tmp_path: Path) -> None:
     write_lines(tmp_path / "in", [{"id": 1, "text": "a"}, {"id": "x", "text": "a"}], 2)
-    with pytest.raises(DataError, match="ids are of different kinds, int64 and large_string"):
+    with pytest.raises(DataError, match=r"is of different kinds.*int64 and large_string"):
         _run(tmp_path, assign_id=False, id_field="id", input_blocksize=None)
     write_lines(tmp_path / "in", [{"id": "x", "text": "a"}] * 2, 2)
     with pytest.raises(DataError, match="two documents with the same text have the same id, 'x'"):
