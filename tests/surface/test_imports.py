@@ -44,6 +44,8 @@ HEAVY = {"ray", "cosmos_xenna", "torch", "pandas", "numpy", "pyarrow", "cudf", "
         "nemo_curator.stages.text.deduplication",
         "nemo_curator.stages.deduplication.exact.workflow",
         "nemo_curator.stages.deduplication.fuzzy.workflow",
+        "nemo_curator.stages.deduplication.semantic.workflow",
+        "nemo_curator.stages.text.deduplication.semantic.workflow",
     ],
 )
 def test_nothing_heavy_is_imported(module: str) -> None:

@@ -89,8 +89,13 @@ NAMES = {
         "QualityClassifier",
         "ToxicityClassifier",
     ],
-    "nemo_curator.stages.text.deduplication": ["TextDuplicatesRemovalStage", "TextDuplicatesRemovalWorkflow"],
+    "nemo_curator.stages.text.deduplication": [
+        "TextDuplicatesRemovalStage",
+        "TextDuplicatesRemovalWorkflow",
+        "TextSemanticDeduplicationWorkflow",
+    ],
     "nemo_curator.stages.text.deduplication.removal": ["TextDuplicatesRemovalStage"],
+    "nemo_curator.stages.text.deduplication.semantic": ["TextSemanticDeduplicationWorkflow"],
     "nemo_curator.stages.text.download": [
         "ArxivDownloadExtractStage",
         "CommonCrawlDownloadExtractStage",

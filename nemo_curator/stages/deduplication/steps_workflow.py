@@ -139,6 +139,7 @@ class DedupInput:
         read_kwargs: Options of the reader.
         text_field: Column of the text.
         id_field: Column of the ids; `None` where documents are numbered.
+        files_per_partition: Files in a task, in place of the bytes in it.
     """
 
     path: str | list[str] | None
@@ -148,6 +149,7 @@ class DedupInput:
     read_kwargs: dict[str, Any]
     text_field: str
     id_field: str | None = None
+    files_per_partition: int | None = None
 
     def __post_init__(self) -> None:
         check_filetype("input_filetype", self.filetype)
@@ -190,7 +192,8 @@ class DedupInput:
             if given
             else FilePartitioningStage(
                 self.path or [],
-                blocksize=self.blocksize,
+                files_per_partition=self.files_per_partition,
+                blocksize=None if self.files_per_partition else self.blocksize,
                 file_extensions=self.file_extensions or FILETYPE_TO_DEFAULT_EXTENSIONS[self.filetype],
                 storage_options=self.storage_options,
                 split_files=reader.can_split(),
