@@ -69,7 +69,8 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
         char_ngrams: Characters in an n-gram; fewer than 20 make false positives.
         num_bands: Bands of a signature.
         minhashes_per_band: Numbers in a band.
-        use_64_bit_hash: Not possible here.
+        use_64_bit_hash: Hash n-grams to 64 bits instead of 32, of which some of millions are the same by chance. That moves an estimate by
+            less than its own error, and costs about four times as long and twice the space.
         bands_per_iteration: Bands that are brought together at a time: more need more space on disk, fewer more passes.
         lsh_num_output_partitions: Into how many parts the digests of these are divided; by the number of documents when not given.
         lsh_rmm_pool_size: For GPUs; not looked at, and so are the next three.
@@ -117,12 +118,6 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
         if lsh_num_output_partitions is not None and lsh_num_output_partitions < 1:
             message = f"lsh_num_output_partitions must be at least 1, got {lsh_num_output_partitions}"
             raise OptionError(message)
-        if use_64_bit_hash:
-            message = (
-                "use_64_bit_hash=True is not possible here. With 32 bits some of millions of n-grams share a hash, which moves an estimate by "
-                "less than its own error. Leave it out"
-            )
-            raise OptionError(message)
         self.cache_path = cache_path
         self.output_path = output_path
         self.input = DedupInput(
@@ -143,6 +138,7 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
             num_hashes=num_bands * minhashes_per_band,
             seed=seed,
             normalize_text=normalize_text,
+            use_64_bit_hash=use_64_bit_hash,
             storage_options=self.cache_options,
         )
 
