@@ -53,6 +53,7 @@ NAMES = {
     "nemo_curator.stages.deduplication.fuzzy.groups": ["ConnectedComponentsStage", "FuzzyDuplicateIdentification"],
     "nemo_curator.stages.deduplication.fuzzy.lsh": ["LSHStage"],
     "nemo_curator.stages.deduplication.fuzzy.minhash": ["MinHashStage"],
+    "nemo_curator.stages.deduplication.fuzzy.verification": ["CollectGroupsStage", "VerifyGroupsStage"],
     "nemo_curator.stages.deduplication.fuzzy.workflow": ["FuzzyDeduplicationWorkflow"],
     "nemo_curator.stages.deduplication.id_generator": ["CURATOR_DEDUP_ID_STR", "IdGeneratorBase"],
     "nemo_curator.stages.deduplication.semantic": [

@@ -15,7 +15,6 @@ from nemo_curator.errors import CuratorError, OptionError
 from nemo_curator.stages.deduplication.id_generator import CURATOR_DEDUP_ID_STR, IdGeneratorBase
 from nemo_curator.stages.deduplication.semantic import RankingStrategy
 from nemo_curator.stages.text.deduplication import TextSemanticDeduplicationWorkflow
-from nemo_curator.testing import BackendUnderTest
 
 # Words have directions: "good" and "fine" one, "bad" and "awful" the other; what a text has of both decides.
 TEXTS = ["good", "bad", "good fine", None, "awful bad", "good bad", "", "fine bad bad", "bad good", "unknown"]
@@ -56,7 +55,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_graph(tmp_path_factory.mktemp("model"), pooled=False)
 
 
-def test_documents_that_mean_the_same_are_removed(tmp_path: Path, backend: BackendUnderTest, model: Path) -> None:
+@pytest.mark.parametrize("mode", ["inline", "threads", pytest.param("processes", marks=pytest.mark.slow)])
+def test_documents_that_mean_the_same_are_removed(mode: Any, tmp_path: Path, model: Path) -> None:
     _write(tmp_path / "in", 3)
     result = _workflow(
         tmp_path, model, which_to_keep="random", ranking_strategy=RankingStrategy(["_curator_dedup_id"])

@@ -94,6 +94,25 @@ class MinHasher:
                 self._take_smallest(found, hashes[first : first + _NGRAMS], documents[first : first + _NGRAMS])
         return found
 
+    def shingles(self, texts: pa.LargeStringArray) -> list[npt.NDArray[np.uint64]]:
+        """Return, for every text, the set of its n-grams: their 64-bit hashes, sorted, each once.
+
+        Args:
+            texts: An Arrow array without nulls.
+        """
+        import numpy as np
+
+        data, offsets = _buffers(texts)
+        found: list[list[Any]] = [[] for _ in range(len(texts))]
+        for pieces in self._batches(data, offsets):
+            content = np.concatenate([data[piece.start : piece.stop] for piece in pieces])
+            starts, lengths, documents = self._ngrams(content, pieces)
+            hashes, documents = _distinct(murmur3_64(content, starts, lengths, 0), documents)
+            bounds = np.append(np.flatnonzero(np.diff(documents, prepend=-1)), len(documents)).tolist()
+            for start, stop in pairwise(bounds):
+                found[documents[start]].append(hashes[start:stop])
+        return [sets[0] if len(sets) == 1 else sorted_distinct(np.concatenate(sets)) for sets in found]
+
     def _take_smallest(self, found: Hashes, hashes: Hashes, documents: npt.NDArray[np.int64]) -> None:
         """Lower the signatures to the values of some n-grams, whose documents are sorted."""
         import numpy as np

@@ -19,6 +19,7 @@ from nemo_curator.stages.deduplication.fuzzy.groups import (
 )
 from nemo_curator.stages.deduplication.fuzzy.lsh import BandHashStage, LSHStage
 from nemo_curator.stages.deduplication.fuzzy.minhash import MinHashStage
+from nemo_curator.stages.deduplication.fuzzy.verification import CollectGroupsStage, VerifyGroupsStage
 from nemo_curator.stages.deduplication.parts import GivenTasksStage, PartFolder, part_tasks
 from nemo_curator.stages.deduplication.removal_step_workflow import remove_duplicates
 from nemo_curator.stages.deduplication.steps_workflow import DedupInput, Steps
@@ -30,8 +31,10 @@ __all__ = ["FuzzyDeduplicationWorkflow"]
 _log = logging.getLogger(__name__)
 
 _GENERATOR = "fuzzy_id_generator.json"
+_CONNECTED = ("connected_components", "connected_components_pipeline_time")
 # A row of a shuffle takes some 100 bytes while it is sorted, so a part takes about 400 MB.
 _ROWS_IN_PART = 4_000_000
+_DOCUMENTS_IN_PART = 50_000
 
 
 class FuzzyDeduplicationWorkflow(WorkflowBase):
@@ -50,6 +53,8 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
     And in `output_path`:
 
     * ``FuzzyDuplicateIds/part.<N>.parquet``: the ids to remove, sorted.
+    * ``FuzzyDuplicateOf/part.<N>.parquet``, with `verify_jaccard`: the same ids, each with that of the document that stays,
+      ``_duplicate_of``, and how similar the two are, ``_jaccard``.
     * ``fuzzy_id_generator.json``: the ids that documents were given.
     * ``deduplicated/``: the documents that stay, with `perform_removal`.
 
@@ -78,6 +83,8 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
         env_vars: See `lsh_rmm_pool_size`.
         use_async_memory: See `lsh_rmm_pool_size`.
         normalize_text: Compare texts in lower case, with every run of white space as one space and none at the ends.
+        verify_jaccard: Read the texts of every group again, and remove only documents whose Jaccard similarity with one that stays is at
+            least this, above 0 and up to 1. Not when not given.
 
     Raises:
         OptionError: A value that is not possible.
@@ -108,6 +115,7 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
         env_vars: dict[str, Any] | None = None,
         use_async_memory: bool = True,
         normalize_text: bool = False,
+        verify_jaccard: float | None = None,
     ) -> None:
         if num_bands < 1 or minhashes_per_band < 1:
             message = f"num_bands and minhashes_per_band must be at least 1, got {num_bands} and {minhashes_per_band}"
@@ -118,8 +126,12 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
         if lsh_num_output_partitions is not None and lsh_num_output_partitions < 1:
             message = f"lsh_num_output_partitions must be at least 1, got {lsh_num_output_partitions}"
             raise OptionError(message)
+        if verify_jaccard is not None and not 0 < verify_jaccard <= 1:
+            message = f"verify_jaccard must be above 0 and at most 1, got {verify_jaccard}"
+            raise OptionError(message)
         self.cache_path = cache_path
         self.output_path = output_path
+        self.verify_jaccard = verify_jaccard
         self.input = DedupInput(
             input_path, input_filetype, input_blocksize, input_file_extensions, dict(read_kwargs or {}), text_field
         )
@@ -172,7 +184,12 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
         source, reader = GivenTasksStage(groups), self.input.reader()
         steps.run("minhash", source, reader, self.minhash, of="minhash", timed="minhash_time")
         buckets = self._buckets(steps)
-        found = self._identify(steps, buckets)
+        components = self._connect(steps, buckets)
+        found = (
+            self._identify(steps, components)
+            if self.verify_jaccard is None
+            else self._verify(steps, groups, components, self.verify_jaccard)
+        )
         if self.perform_removal:
             remove_duplicates(steps, self.input, groups, found, self.output_path, self.output_options)
         return steps.done(num_duplicates=found.rows(), id_generator_path=generator)
@@ -200,18 +217,55 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
             files += [folder.task(file.removesuffix(".parquet")) for file in folder.names()]
         return files
 
-    def _identify(self, steps: Steps, buckets: list[FileGroupTask]) -> PartFolder:
-        of, timed = "connected_components", "connected_components_pipeline_time"
+    def _connect(self, steps: Steps, buckets: list[FileGroupTask]) -> PartFolder:
+        of, timed = _CONNECTED
         edges, components = self._cache("BucketsToEdgesStage"), self._cache("ConnectedComponentsStage")
         options = {"storage_options": self.cache_options}
         pairing = BucketsToEdgesStage(edges.path, read_kwargs=options, write_kwargs=options)
         steps.run("buckets_to_edges", GivenTasksStage(buckets), pairing, of=of, timed=timed)
         connecting = ConnectedComponentsStage(edges.path, components.path, storage_options=self.cache_options)
         steps.run("connected_components", part_tasks(edges.state(), 1), connecting, of=of, timed=timed)
+        return components
+
+    def _identify(self, steps: Steps, components: PartFolder) -> PartFolder:
+        of, timed = _CONNECTED
         found = PartFolder.at(self.output_path, "FuzzyDuplicateIds", storage_options=self.output_options)
         naming = FuzzyDuplicateIdentification(
             components.path, found.path, storage_options=self.cache_options, output_storage_options=self.output_options
         )
         source = part_tasks(components.state(), parts_of(components.rows()))
         steps.run("identification", source, naming, of=of, timed=timed)
+        return found
+
+    def _verify(
+        self, steps: Steps, groups: list[FileGroupTask], components: PartFolder, threshold: float
+    ) -> PartFolder:
+        of, timed = _CONNECTED
+        collected = self._cache(METADATA_DIRNAME, "fuzzy_groups")
+        found, kept = (
+            PartFolder.at(self.output_path, name, storage_options=self.output_options)
+            for name in ("FuzzyDuplicateIds", "FuzzyDuplicateOf")
+        )
+        parts = max(1, -(-components.rows() // _DOCUMENTS_IN_PART))
+        collecting = CollectGroupsStage(
+            components.path,
+            components.state(),
+            collected.path,
+            parts,
+            self.input.text_field,
+            self.minhash.normalize_text,
+            storage_options=self.cache_options,
+        )
+        steps.run("collect_groups", GivenTasksStage(groups), self.input.reader(), collecting, of=None, timed=timed)
+        verifying = VerifyGroupsStage(
+            collected.path,
+            found.path,
+            kept.path,
+            threshold,
+            self.minhash.char_ngrams,
+            storage_options=self.cache_options,
+            output_storage_options=self.output_options,
+        )
+        steps.run("verification", part_tasks(collected.state(), parts), verifying, of=of, timed=timed)
+        steps.discard(collected)
         return found
