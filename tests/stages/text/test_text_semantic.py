@@ -58,9 +58,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("mode", ["inline", "threads", pytest.param("processes", marks=pytest.mark.slow)])
 def test_documents_that_mean_the_same_are_removed(mode: Any, tmp_path: Path, model: Path) -> None:
     _write(tmp_path / "in", 3)
-    result = _workflow(
-        tmp_path, model, which_to_keep="random", ranking_strategy=RankingStrategy(["_curator_dedup_id"])
-    ).run(backend.make())
+    result = _workflow(tmp_path, model, ranking_strategy=RankingStrategy(["_curator_dedup_id"])).run(
+        LocalExecutor(mode=mode, num_workers=2)
+    )
     # Vectors of "unknown" and of nothing are none.
     assert [row["n"] for row in _rows(tmp_path)] == STAYS
     assert list(_rows(tmp_path)[0]) == ["n", "text"]
