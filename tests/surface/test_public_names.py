@@ -56,6 +56,7 @@ NAMES = {
     "nemo_curator.stages.deduplication.fuzzy.verification": ["CollectGroupsStage", "VerifyGroupsStage"],
     "nemo_curator.stages.deduplication.fuzzy.workflow": ["FuzzyDeduplicationWorkflow"],
     "nemo_curator.stages.deduplication.id_generator": ["CURATOR_DEDUP_ID_STR", "IdGeneratorBase"],
+    "nemo_curator.stages.deduplication.report_workflow": ["DeduplicationReportWorkflow"],
     "nemo_curator.stages.deduplication.semantic": [
         "AssignClustersStage",
         "ClusterWiseFilePartitioningStage",

@@ -165,6 +165,22 @@ class PartFolder:
             )
             raise DataError(message) from error
 
+    def table(self, columns: Sequence[str], names: Sequence[str]) -> pa.Table:
+        """Return some columns of all files that count, under other names, in the order of files.
+
+        Args:
+            columns: What to read.
+            names: What to call these.
+        """
+        import pyarrow as pa
+
+        tables: list[pa.Table] = []
+        for name in self.names():
+            with self.reading(name) as file:
+                tables.append(file.read(columns=list(columns)).select(list(columns)).rename_columns(list(names)))
+        none = pa.table({name: pa.array([], pa.int64()) for name in names})
+        return pa.concat_tables(tables) if tables else none
+
     def remove(self) -> None:
         """Remove the folder with all that is in it; fine if it is not there."""
         fs, inner = self._folder.place

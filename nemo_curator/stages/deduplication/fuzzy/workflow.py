@@ -5,26 +5,32 @@ from __future__ import annotations
 import logging
 import posixpath
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nemo_curator.backends.base import BaseExecutor
 from nemo_curator.errors import OptionError
 from nemo_curator.pipeline import WorkflowBase, WorkflowRunResult
+from nemo_curator.stages.deduplication.columns import arrow_functions
 from nemo_curator.stages.deduplication.fuzzy.buckets_to_edges import BucketsToEdgesStage
 from nemo_curator.stages.deduplication.fuzzy.detection import describe_detection
 from nemo_curator.stages.deduplication.fuzzy.groups import (
+    GROUP,
     ConnectedComponentsStage,
     FuzzyDuplicateIdentification,
     parts_of,
 )
 from nemo_curator.stages.deduplication.fuzzy.lsh import BandHashStage, LSHStage
 from nemo_curator.stages.deduplication.fuzzy.minhash import MinHashStage
-from nemo_curator.stages.deduplication.fuzzy.verification import CollectGroupsStage, VerifyGroupsStage
+from nemo_curator.stages.deduplication.fuzzy.verification import DUPLICATE_OF, CollectGroupsStage, VerifyGroupsStage
 from nemo_curator.stages.deduplication.parts import GivenTasksStage, PartFolder, part_tasks
 from nemo_curator.stages.deduplication.removal_step_workflow import remove_duplicates
+from nemo_curator.stages.deduplication.report import Chart
 from nemo_curator.stages.deduplication.steps_workflow import DedupInput, Steps
 from nemo_curator.tasks import FileGroupTask
 from nemo_curator.utils.file_listing import METADATA_DIRNAME
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["FuzzyDeduplicationWorkflow"]
 
@@ -193,6 +199,27 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
         if self.perform_removal:
             remove_duplicates(steps, self.input, groups, found, self.output_path, self.output_options)
         return steps.done(num_duplicates=found.rows(), id_generator_path=generator)
+
+    def kept_instead(self) -> pa.Table:
+        """Return what a run has found: what goes, ``id``, and what stays in its place, ``kept``.
+
+        Raises:
+            InputError: No run has come to its end.
+        """
+        if self.verify_jaccard is not None:
+            folder = PartFolder.at(self.output_path, "FuzzyDuplicateOf", storage_options=self.output_options)
+            return folder.table([self.minhash.id_field, DUPLICATE_OF], ["id", "kept"])
+        members = self._cache("ConnectedComponentsStage").table([self.minhash.id_field, GROUP], ["id", "kept"])
+        return members.filter(arrow_functions().not_equal(members["id"], members["kept"]))
+
+    @property
+    def sampled_field(self) -> str | None:
+        """The column that a report shows samples of."""
+        return self.input.text_field
+
+    def charts(self) -> list[Chart]:
+        """Return what a report shows beside: nothing."""
+        return []
 
     def _cache(self, *inner: str) -> PartFolder:
         return PartFolder.at(self.cache_path, *inner, storage_options=self.cache_options)

@@ -20,9 +20,11 @@ _GROUPS = 10
 
 
 def check_eps(eps: float) -> None:
-    """Raise `OptionError` unless ``1 - eps`` is a cosine similarity."""
-    if not 0 <= eps <= 2:
-        message = f"eps must be from 0 to 2, got {eps}: what is at least 1 - eps similar to another is a duplicate"
+    """Raise `OptionError` unless ``1 - eps`` is a cosine similarity above 0, which is that of what has nothing in common."""
+    if not 0 <= eps < 1:
+        message = (
+            f"eps must be at least 0 and below 1, got {eps}: what is at least 1 - eps similar to another is a duplicate"
+        )
         raise OptionError(message)
 
 
@@ -40,7 +42,7 @@ class IdentifyDuplicatesStage(PartWriter[FileGroupTask]):
         name: Name of the stage.
 
     Raises:
-        OptionError: `eps` is not from 0 to 2.
+        OptionError: `eps` is not from 0 to below 1.
     """
 
     batch_size = 10

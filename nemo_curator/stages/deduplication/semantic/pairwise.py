@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nemo_curator.errors import DataError, OptionError, require
+from nemo_curator.stages.deduplication.columns import arrow_functions
 from nemo_curator.stages.deduplication.parts import PartFolder, PartWriter
 from nemo_curator.stages.deduplication.semantic.clusters import COSINE_DISTANCE, L2_DISTANCE
 from nemo_curator.stages.deduplication.semantic.ranking import RankingStrategy
@@ -168,3 +169,33 @@ def _one(column: pa.ChunkedArray) -> pa.Array:
     if column.num_chunks == 1:
         return column.chunk(0)
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
+def staying(similar: pa.Table, least: float) -> pa.Table:
+    """Return what goes of a cluster, ``id``, and what stays in its place, ``kept``: the end of the chain of those that are most similar.
+
+    Args:
+        similar: What `PairwiseStage` has written for the cluster.
+        least: The similarity from which on something goes.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    pc = arrow_functions()
+    ids = _one(similar["id"])
+    goes = similar[SCORE].to_numpy() >= least
+    goes[:1] = False
+    place = pc.index_in(_one(similar[MOST_SIMILAR]), value_set=ids).to_numpy()
+    root = np.where(goes, place, np.arange(len(ids)))
+    while not np.array_equal(root[root], root):
+        root = root[root]
+    rows = np.flatnonzero(goes)
+    return pa.table({"id": ids.take(pa.array(rows)), "kept": ids.take(pa.array(root[rows]))})
+
+
+def score_counts(similar: pa.Table, bins: int) -> list[int]:
+    """Return how many members of a cluster have a score in each of so many even bins from 0 to 1; those below 0 are in the first."""
+    import numpy as np
+
+    scores = np.clip(similar[SCORE].to_numpy()[1:], 0, 1)
+    return np.histogram(scores, bins, (0, 1))[0].tolist()

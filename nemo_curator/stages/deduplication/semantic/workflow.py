@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from nemo_curator.backends.base import BaseExecutor
 from nemo_curator.errors import OptionError
 from nemo_curator.pipeline import WorkflowBase, WorkflowRunResult
 from nemo_curator.stages.deduplication.parts import GivenTasksStage, PartFolder, part_tasks
+from nemo_curator.stages.deduplication.report import Chart
 from nemo_curator.stages.deduplication.semantic.clusters import (
     COSINE_DISTANCE,
     L2_DISTANCE,
@@ -20,7 +21,7 @@ from nemo_curator.stages.deduplication.semantic.fitting import VectorFiles
 from nemo_curator.stages.deduplication.semantic.fitting_workflow import fitted_centroids
 from nemo_curator.stages.deduplication.semantic.identify_duplicates import IdentifyDuplicatesStage, check_eps
 from nemo_curator.stages.deduplication.semantic.kmeans import KMeans
-from nemo_curator.stages.deduplication.semantic.pairwise import PairwiseStage, ranking_for
+from nemo_curator.stages.deduplication.semantic.pairwise import PairwiseStage, ranking_for, score_counts, staying
 from nemo_curator.stages.deduplication.semantic.pairwise_io import ClusterWiseFilePartitioningStage
 from nemo_curator.stages.deduplication.semantic.prepare import PrepareVectorsStage, UniqueIdsStage
 from nemo_curator.stages.deduplication.semantic.ranking import RankingStrategy
@@ -29,6 +30,9 @@ from nemo_curator.stages.deduplication.steps_workflow import DedupInput, Steps, 
 from nemo_curator.tasks import FileGroupTask
 from nemo_curator.utils.byte_sizes import parse_bytes_string_to_int
 from nemo_curator.utils.file_listing import METADATA_DIRNAME
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["SemanticDeduplicationWorkflow"]
 
@@ -211,6 +215,48 @@ class SemanticDeduplicationWorkflow(WorkflowBase):
             number = found.rows()
         return steps.done(num_duplicates=number)
 
+    @property
+    def sampled_field(self) -> str | None:
+        """The column that a report shows samples of: none, as embeddings say nothing to a person."""
+        return None
+
+    def kept_instead(self) -> pa.Table:
+        """Return what a run has found: what goes, ``id``, and what stays in its place, ``kept``.
+
+        What something is most similar to may itself go, for something that it is similar to; it is then that which stays.
+
+        Raises:
+            InputError: No run has come to its end.
+        """
+        import pyarrow as pa
+
+        tables = [staying(table, 1 - (self.eps or 0)) for table in self._similar()] if self.eps is not None else []
+        return (
+            pa.concat_tables(tables)
+            if tables
+            else pa.table({"id": pa.array([], pa.int64()), "kept": pa.array([], pa.int64())})
+        )
+
+    def charts(self) -> list[Chart]:
+        """Return what a report shows beside: how large clusters are, and how similar the most similar of them."""
+        sizes: dict[int, int] = {}
+        scores = [0] * 20
+        for table in self._similar():
+            sizes[table.num_rows] = sizes.get(table.num_rows, 0) + 1
+            for place, number in enumerate(score_counts(table, len(scores))):
+                scores[place] += number
+        bars = [(f"{at / 20:.2f} to {(at + 1) / 20:.2f}", float(number)) for at, number in enumerate(scores)]
+        wide = [(f"{low:,} to {2 * low - 1:,}", float(number)) for low, number in sorted(_by_powers(sizes).items())]
+        return [
+            Chart("Clusters by number of members", wide),
+            Chart("Members by similarity to the most similar that is ranked before", bars),
+        ]
+
+    def _similar(self) -> Iterator[pa.Table]:
+        for name in self.pairwise.folder.names():
+            with self.pairwise.folder.reading(name) as file:
+                yield file.read()
+
     def _cache(self, *inner: str) -> PartFolder:
         return PartFolder.at(self.cache_path, *inner, storage_options=self.cache_options)
 
@@ -284,6 +330,15 @@ class SemanticDeduplicationWorkflow(WorkflowBase):
             found.path, eps, self.cache_options, self.output_options, self.row_groups_hint
         ).with_(batch_size=1)
         steps.run("identify_duplicates", GivenTasksStage(tasks), naming, of="pairwise", timed="pairwise_time")
+
+
+def _by_powers(sizes: dict[int, int]) -> dict[int, int]:
+    """Return how many there are of sizes from every power of two on."""
+    found: dict[int, int] = {}
+    for size, number in sizes.items():
+        low = 1 << (size.bit_length() - 1)
+        found[low] = found.get(low, 0) + number
+    return found
 
 
 def _check_numbers(max_samples_per_batch: int, fit_data_fraction: float | None, embedding_dim: int | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nemo_curator.backends.base import BaseExecutor
 from nemo_curator.errors import OptionError
@@ -11,12 +11,16 @@ from nemo_curator.pipeline import WorkflowBase, WorkflowRunResult
 from nemo_curator.stages.deduplication.id_generator import CURATOR_DEDUP_ID_STR
 from nemo_curator.stages.deduplication.parts import GivenTasksStage, PartFolder
 from nemo_curator.stages.deduplication.removal_step_workflow import remove_duplicates
+from nemo_curator.stages.deduplication.report import Chart
 from nemo_curator.stages.deduplication.semantic.ranking import RankingStrategy
 from nemo_curator.stages.deduplication.semantic.workflow import SemanticDeduplicationWorkflow
 from nemo_curator.stages.deduplication.steps_workflow import DedupInput, Steps, check_filetype, reader_stage
 from nemo_curator.stages.text.embedders import EmbeddingCreatorStage
 from nemo_curator.stages.text.io.writer import ParquetWriter
 from nemo_curator.tasks import FileGroupTask
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["TextSemanticDeduplicationWorkflow"]
 
@@ -240,6 +244,19 @@ class TextSemanticDeduplicationWorkflow(WorkflowBase):
         if self.perform_removal:
             self._remove(steps, groups)
         return steps.done(**found, id_generator_path=generator)
+
+    @property
+    def sampled_field(self) -> str | None:
+        """The column that a report shows samples of."""
+        return self.input.text_field
+
+    def kept_instead(self) -> pa.Table:
+        """Return what a run has found, see `SemanticDeduplicationWorkflow.kept_instead`."""
+        return self.semantic.kept_instead()
+
+    def charts(self) -> list[Chart]:
+        """Return what a report shows beside, see `SemanticDeduplicationWorkflow.charts`."""
+        return self.semantic.charts()
 
     def _embed(self, steps: Steps, groups: list[FileGroupTask], numbered: bool) -> None:
         fields = self.fields if numbered else [*self.fields, self.id_field]
