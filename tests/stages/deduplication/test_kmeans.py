@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from nemo_curator.errors import DataError, OptionError
 from nemo_curator.stages.deduplication.semantic import RankingStrategy
 from nemo_curator.stages.deduplication.semantic.kmeans import (
+    CENTROID_BITS,
     Draw,
     KMeans,
     Scan,
@@ -26,7 +28,7 @@ from nemo_curator.stages.deduplication.semantic.kmeans import (
     nearest,
 )
 from nemo_curator.stages.deduplication.semantic.pairwise import most_similar_before
-from nemo_curator.stages.deduplication.semantic.vectors import keys_of, uniform, unit_vectors
+from nemo_curator.stages.deduplication.semantic.vectors import keys_of, rounded, uniform, unit_vectors
 
 
 def _units(number: int, dimensions: int, groups: int = 20, seed: int = 0) -> np.ndarray:
@@ -51,9 +53,11 @@ def test_clusters_are_those_of_scikit_learn(number: int, tol: float) -> None:
     how = KMeans(30, max_iter=100, tol=tol)
     first = _first(scan, how)
     centroids, iterations = fit(scan, KMeans(30, max_iter=100, tol=tol, init=first))
-    theirs = sklearn.KMeans(30, init=first, n_init=1, max_iter=100, tol=tol, algorithm="lloyd").fit(
-        vectors.astype(np.float64)
-    )
+    # Its threads spin while they wait for one another, which takes long where others work too.
+    with pytest.importorskip("threadpoolctl").threadpool_limits(1):
+        theirs = sklearn.KMeans(30, init=first, n_init=1, max_iter=100, tol=tol, algorithm="lloyd").fit(
+            vectors.astype(np.float64)
+        )
     assert np.array_equal(nearest(vectors.astype(np.float64), centroids)[0], theirs.labels_)
     assert centroids == pytest.approx(theirs.cluster_centers_, abs=1e-7)
     assert scan(Sums(centroids)).cost / 2**24 == pytest.approx(theirs.inertia_, rel=1e-6)
@@ -233,6 +237,22 @@ def test_chance_is_even_and_hangs_on_the_key_alone() -> None:
     assert abs(np.corrcoef(drawn, uniform(keys, 1, 3))[0, 1]) < 0.05
     assert ((drawn > 0) & (drawn < 1)).all()
     assert len(set(keys_of(pa.array(["a", "b", "ä", ""])).tolist())) == 4
+
+
+def test_products_are_exact_whatever_they_are_computed_in() -> None:
+    """Counted out in whole numbers, which have no rounding."""
+    vectors = _units(40, 700).astype(np.float64)
+    centroids = rounded(vectors.reshape(4, 10, 700).mean(axis=1), CENTROID_BITS)
+    whole = [[int(value) for value in np.ldexp(row, 24)] for row in vectors]
+    means = [[int(value) for value in np.ldexp(row, CENTROID_BITS)] for row in centroids]
+    products = [[sum(map(mul, row, mean)) for mean in means] for row in whole]
+    assert np.ldexp(vectors @ centroids.T, 24 + CENTROID_BITS).astype(np.int64).tolist() == products
+    pairs = [[sum(map(mul, row, other)) for other in whole] for row in whole]
+    assert np.ldexp(vectors @ vectors.T, 48).astype(np.int64).tolist() == pairs
+    # One by one, in another order.
+    assert [[float(row[::-1] @ mean[::-1]) for mean in centroids] for row in vectors] == (
+        vectors @ centroids.T
+    ).tolist()
 
 
 # Pairs

@@ -116,6 +116,32 @@ def test_clusters_are_those_of_the_nearest_centroid(whole: Path) -> None:
 
 
 # Two processes are among the backends below.
+@pytest.mark.slow
+def test_20000_vectors_against_scikit_learn_and_brute_force(tmp_path: Path) -> None:
+    sklearn = pytest.importorskip("sklearn.cluster")
+    vectors = _vectors(20_000, 3000)
+    write_parquet(tmp_path / "in", _table(vectors), 6)
+    first = np.random.default_rng(3).choice(len(vectors), 40, replace=False)
+    units = vectors.astype(np.float64) / np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+    _run(tmp_path, n_clusters=40, init=units[first], max_iter=50)
+    with pytest.importorskip("threadpoolctl").threadpool_limits(1):
+        theirs = sklearn.KMeans(40, init=units[first], n_init=1, max_iter=50, algorithm="lloyd").fit(units)
+    wanted: list[int] = []
+    clusters = _clusters(tmp_path)
+    for cluster in range(40):
+        members = np.flatnonzero(theirs.labels_ == cluster)
+        assert clusters[cluster]["id"].to_pylist() == members.tolist()
+        own = theirs.cluster_centers_[cluster]
+        # What is far from the centroid is ranked first.
+        ranked = members[np.argsort(units[members] @ own / np.linalg.norm(own), kind="stable")]
+        similar = np.tril(units[ranked] @ units[ranked].T, -1)
+        wanted += ranked[similar.max(axis=1) >= 0.98].tolist()
+    found = column(tmp_path / "out/duplicates", "id")
+    # Two that are at the same distance but for rounding may change places.
+    assert len(set(found) ^ set(wanted)) <= 2
+    assert len(found) > 3000
+
+
 @pytest.mark.parametrize("executor", [case for case in LOCAL if case.id != "processes-2"])
 def test_the_same_bytes_wherever_it_runs(executor: dict[str, Any], tmp_path: Path, whole: Path) -> None:
     write_parquet(tmp_path / "in", _table(_vectors()), 5)

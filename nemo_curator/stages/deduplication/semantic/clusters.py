@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nemo_curator.stages.deduplication.parts import PartFolder, PartTask, PartWriter
@@ -12,7 +13,7 @@ from nemo_curator.stages.deduplication.semantic.vectors import KEY, matrix_of
 from nemo_curator.stages.deduplication.shuffle import read_shuffled, write_by_part
 from nemo_curator.stages.worker_info import WorkerMetadata
 from nemo_curator.tasks import FileGroupTask
-from nemo_curator.utils.output_manifest import RunOutput
+from nemo_curator.utils.output_manifest import RunOutput, WrittenFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -161,11 +162,16 @@ class WriteClustersStage(PartWriter[PartTask]):
 
     def commit_output(self, output: RunOutput) -> None:
         """Lay the manifests of all clusters down, and remove those of an earlier run that had more."""
-        written = {file.path.rsplit("/", 2)[-2] for file in output.files}
-        for name in sorted(set(self._there()) | written):
+        written: dict[str, list[WrittenFile]] = {}
+        for file in output.files:
+            written.setdefault(file.path.rsplit("/", 2)[-2], []).append(file)
+        for name in sorted(set(self._there()) | written.keys()):
             folder = PartFolder.at(self.folder.path, name, storage_options=self.folder.storage_options)
-            if name in written:
-                folder.commit(output)
+            files = tuple(written.get(name, ()))
+            if files:
+                # With its own files alone: of thousands of clusters none shall look through the files of all.
+                own = frozenset(file.path for file in files)
+                folder.commit(replace(output, files=files, all_paths=own, earlier=(), stale=()))
             else:
                 folder.remove()
 

@@ -132,18 +132,14 @@ class FitStage(ProcessingStage[PartTask, AnswerTask]):
 
     def process(self, task: PartTask) -> AnswerTask:
         """Return the centroids, and the number of iterations."""
-        import numpy as np
-
+        # As they were read: how they are cut makes no difference, and putting them together would take them twice.
         parts = [
             (x.copy(), keys.copy()) for x, keys in self.files.blocks(self.files.folder.names(), self.files.most_rows)
         ]
-        vectors = np.concatenate([x for x, _ in parts])
-        keys = np.concatenate([keys for _, keys in parts])
 
         def scan(asked: Scan[Any]) -> Any:
             rows = block_rows(self.files.most_rows, asked.clusters, self.dimensions)
-            starts = range(0, len(vectors), rows)
-            blocks = ((vectors[at : at + rows], keys[at : at + rows]) for at in starts)
+            blocks = ((x[at : at + rows], keys[at : at + rows]) for x, keys in parts for at in range(0, len(x), rows))
             return _answer(asked, blocks, self.dimensions)
 
         return AnswerTask(task.dataset_name, fit(scan, self.how))
