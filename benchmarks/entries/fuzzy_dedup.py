@@ -55,8 +55,9 @@ def _datatrove(corpus: Path) -> Contestant:
     def command(python: Path) -> Callable[[Path], tuple[str, ...]]:
         return lambda out: program("dedup_fuzzy_datatrove", _WORKERS, _BANDS, _ROWS, corpus, out, python=python)
 
-    # The same environment as for its filters.
-    return _other(_DATATROVE, command, "datatrove-text", "datatrove", "orjson", "regex", "nltk", "spacy")
+    # The others are what it imports without asking for them.
+    wanted = ("datatrove", "orjson", "regex", "nltk", "spacy", "tokenizers", "xxhash")
+    return _other(_DATATROVE, command, "datatrove-dedup", *wanted)
 
 
 def _other(

@@ -229,6 +229,15 @@ def test_units_are_units_and_stay_as_they_are(rows: list[list[float]]) -> None:
         assert again.tobytes() == vectors.tobytes()
 
 
+@pytest.mark.parametrize("dimensions", [1, 2, 3, 7, 8, 9, 100, 129, 513])
+def test_a_row_is_the_same_alone_and_among_others(dimensions: int) -> None:
+    given = np.random.default_rng(dimensions).normal(size=(300, dimensions)).astype(np.float32)
+    together, _, _ = unit_vectors(pa.array(list(given)), "here")
+    for first, last in ((0, 1), (7, 8), (5, 103), (299, 300)):
+        alone, _, _ = unit_vectors(pa.array(list(given[first:last])), "here")
+        assert alone.tobytes() == together[first:last].tobytes()
+
+
 def test_chance_is_even_and_hangs_on_the_key_alone() -> None:
     keys = keys_of(pa.array(range(-5000, 5000)))
     drawn = uniform(keys, 1, 2)

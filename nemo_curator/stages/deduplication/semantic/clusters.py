@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nemo_curator.stages.deduplication.parts import PartFolder, PartTask, PartWriter
 from nemo_curator.stages.deduplication.semantic.fitting import load_centroids
-from nemo_curator.stages.deduplication.semantic.kmeans import block_rows, nearest
+from nemo_curator.stages.deduplication.semantic.kmeans import block_rows, nearest, squared_lengths
 from nemo_curator.stages.deduplication.semantic.vectors import KEY, matrix_of
 from nemo_curator.stages.deduplication.shuffle import read_shuffled, write_by_part
 from nemo_curator.stages.worker_info import WorkerMetadata
@@ -96,9 +96,11 @@ class AssignClustersStage(PartWriter[FileGroupTask]):
         x = matrix_of(batch[self.embedding_field]).astype(np.float64)
         labels, scores = nearest(x, centroids)
         own = centroids[labels]
-        lengths = np.sqrt((x * x).sum(axis=1) * (own * own).sum(axis=1))
-        cosine = 1 - (x * own).sum(axis=1) / np.where(lengths > 0, lengths, np.inf)
-        distance = np.sqrt(np.maximum((x * x).sum(axis=1) - 2 * scores, 0))
+        squares = squared_lengths(x)
+        # Of every centroid once, so that it is the same number for all of its vectors.
+        lengths = np.sqrt(squares * (centroids * centroids).sum(axis=1)[labels])
+        cosine = 1 - np.einsum("ij,ij->i", x, own) / np.where(lengths > 0, lengths, np.inf)
+        distance = np.sqrt(np.maximum(squares - 2 * scores, 0))
         columns = {field: batch[field] for field in batch.schema.names if field != KEY}
         columns |= {L2_DISTANCE: pa.array(distance), COSINE_DISTANCE: pa.array(cosine)}
         return pa.RecordBatch.from_pydict({**columns, _CLUSTER: pa.array(labels.astype(np.int32))})

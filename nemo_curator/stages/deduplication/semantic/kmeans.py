@@ -36,6 +36,7 @@ __all__ = [
     "check_centroids",
     "fit",
     "nearest",
+    "squared_lengths",
 ]
 
 _log = logging.getLogger(__name__)
@@ -66,10 +67,11 @@ def _halves(centroids: Matrix) -> Matrix:
     return (centroids * centroids).sum(axis=1) / 2
 
 
-def _squared_distances(x: Matrix, scores: Matrix) -> Matrix:
+def squared_lengths(x: Matrix) -> Matrix:
+    """Return the squares of the lengths of vectors."""
     import numpy as np
 
-    return np.maximum((x * x).sum(axis=1) - 2 * scores, 0)
+    return np.einsum("ij,ij->i", x, x)
 
 
 def block_rows(most: int, clusters: int, dimensions: int) -> int:
@@ -131,7 +133,7 @@ class Draw(Scan[Drawn]):
 
         ranks = uniform(keys, *self.seeds)
         if self.centroids is not None:
-            weights = _squared_distances(x, nearest(x, self.centroids)[1])
+            weights = np.maximum(squared_lengths(x) - 2 * nearest(x, self.centroids)[1], 0)
             # What lies on a centroid is not drawn.
             there = np.flatnonzero(weights > 0)
             ranks, keys, x = ranks[there] / weights[there], keys[there], x[there]
@@ -192,10 +194,13 @@ class Sums(Scan[Summed]):
         order = np.argsort(labels, kind="stable")
         inside, starts = np.unique(labels[order], return_index=True)
         sums = np.zeros_like(self.centroids)
-        if len(x):
-            sums[inside] = np.add.reduceat(x[order], starts, axis=0)
+        # Sums of rows that lie together are several times as fast as `numpy.add.reduceat`.
+        stops = [*starts[1:], len(x)]
+        for cluster, start, stop in zip(inside, starts, stops, strict=False):
+            sums[cluster] = x[order[start:stop]].sum(axis=0)
+        squares = squared_lengths(x)
         counts = np.bincount(labels, minlength=len(self.centroids)).astype(np.int64)
-        return Summed(sums, counts, _units(_squared_distances(x, scores)), _units((x * x).sum(axis=1)))
+        return Summed(sums, counts, _units(np.maximum(squares - 2 * scores, 0)), _units(squares))
 
     def merged(self, founds: Sequence[Summed]) -> Summed:
         """Return the sums of all."""
