@@ -55,8 +55,8 @@ def _datatrove(corpus: Path) -> Contestant:
     def command(python: Path) -> Callable[[Path], tuple[str, ...]]:
         return lambda out: program("dedup_fuzzy_datatrove", _WORKERS, _BANDS, _ROWS, corpus, out, python=python)
 
-    # The others are what it imports without asking for them.
-    wanted = ("datatrove", "orjson", "regex", "nltk", "spacy", "tokenizers", "xxhash")
+    # The others are what it imports without asking for them; xxhash 4 no longer takes text, which datatrove 0.10 gives it.
+    wanted = ("datatrove", "orjson", "regex", "nltk", "spacy", "tokenizers", "xxhash<4")
     return _other(_DATATROVE, command, "datatrove-dedup", *wanted)
 
 
