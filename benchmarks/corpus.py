@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import html
+import itertools
 import json
 import os
 import random
@@ -16,7 +17,7 @@ from typing import Any
 
 from benchmarks.measure import ROOT
 
-__all__ = ["OUT", "describe_folder", "make_corpus"]
+__all__ = ["OUT", "describe_folder", "make_copies", "make_corpus", "make_short_documents"]
 
 OUT = ROOT / "benchmarks" / "out"
 """Everything that benchmarks write; not in version control."""
@@ -43,6 +44,71 @@ def make_corpus(megabytes: int, files: int) -> Path:
         with (aside / f"part-{number:03}.jsonl").open("wb") as out:
             while out.tell() < megabytes * _MIB // files:
                 out.write(next(lines))
+    os.replace(aside, folder)
+    return folder
+
+
+def make_copies(megabytes: int, files: int, every: int = 5, edited: float = 0.0) -> Path:
+    """Return a corpus like `make_corpus` of which one document in `every` comes again, in another file, under another id.
+
+    Args:
+        megabytes: Size without the copies.
+        files: Number of files.
+        every: How many documents there are to a copy.
+        edited: The share of a copy's words that are others, from 0 to 1.
+    """
+    folder = OUT / f"copies-{megabytes}mb-{files}-{every}-{edited:g}"
+    if folder.exists():
+        return folder
+    source = make_corpus(megabytes, files)
+    aside = OUT / f".{folder.name}.part"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    chance = random.Random(1)
+    copies: list[bytes] = []
+    for path in sorted(source.glob("*.jsonl")):
+        with path.open("rb") as lines, (aside / path.name).open("wb") as out:
+            # The copies of the file before: they are never beside what they were made of.
+            out.writelines(copies)
+            copies = []
+            for number, line in enumerate(lines):
+                out.write(line)
+                if number % every == 0:
+                    copies.append(_copy(line, edited, chance))
+    with (aside / "part-last.jsonl").open("wb") as out:
+        out.writelines(copies)
+    os.replace(aside, folder)
+    return folder
+
+
+def _copy(line: bytes, edited: float, chance: random.Random) -> bytes:
+    record = json.loads(line)
+    words = record["text"].split(" ")
+    for at in chance.sample(range(len(words)), round(edited * len(words))):
+        words[at] = f"edit{chance.randrange(10**6)}"
+    copy = {**record, "id": f"{record['id']}-copy", "text": " ".join(words)}
+    return json.dumps(copy, ensure_ascii=False).encode() + b"\n"
+
+
+def make_short_documents(number: int, files: int) -> Path:
+    """Return a folder with so many documents of 30 words, of which every tenth is nearly one that came before."""
+    folder = OUT / f"short-{number}-{files}"
+    if folder.exists():
+        return folder
+    aside = OUT / f".{folder.name}.part"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    chance = random.Random(2)
+    vocabulary = [f"word{at}" for at in range(5000)]
+    before: list[str] = []
+    for part, count in enumerate(number // files + (at < number % files) for at in range(files)):
+        with (aside / f"part-{part:03}.jsonl").open("w") as out:
+            for at in range(count):
+                words = chance.choices(vocabulary, k=30)
+                text = f"{chance.choice(before)} end" if at % 10 == 9 and before else " ".join(words)
+                out.write(json.dumps({"text": text}) + "\n")
+                if at % 10 == 0:
+                    before = [*itertools.islice(before, max(len(before) - 999, 0), None), text]
     os.replace(aside, folder)
     return folder
 

@@ -21,6 +21,9 @@ USUAL = (
     "back_pressure",
     "guards",
     "checkpoints",
+    "exact_dedup",
+    "fuzzy_dedup",
+    "dedup_memory",
 )
 """Those that run when none is named."""
 

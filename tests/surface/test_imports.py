@@ -77,6 +77,8 @@ HEAVY = {
         "nemo_curator.stages.video.preview.preview",
         "nemo_curator.stages.deduplication.exact.workflow",
         "nemo_curator.stages.deduplication.fuzzy.workflow",
+        "nemo_curator.stages.deduplication.semantic.workflow",
+        "nemo_curator.stages.text.deduplication.semantic.workflow",
     ],
 )
 def test_nothing_heavy_is_imported(module: str) -> None:

@@ -11,7 +11,7 @@ from nemo_curator.tasks.document import is_table
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["arrow_functions", "id_column", "text_column"]
+__all__ = ["arrow_functions", "id_column", "one_column", "text_column"]
 
 
 def arrow_functions() -> Any:
@@ -35,7 +35,7 @@ def text_column(task: DocumentBatch, field: str, stage: str, *, normalize: bool 
     """
     import pyarrow as pa
 
-    column = _column(task, field, stage)
+    column = one_column(task, field, stage)
     if pa.types.is_null(column.type):
         return pa.nulls(len(column), pa.large_string())
     if pa.types.is_dictionary(column.type):
@@ -65,7 +65,7 @@ def id_column(task: DocumentBatch, field: str, stage: str) -> pa.Array:
 
     pc = arrow_functions()
 
-    column = _column(task, field, stage)
+    column = one_column(task, field, stage)
     head = f"stage {stage!r}: column {field!r} of task {_name(task)}"
     if column.null_count:
         message = f"{head} has no id for {column.null_count} of {len(column)} documents. Give every document an id, or let ids be assigned"
@@ -92,7 +92,12 @@ def id_column(task: DocumentBatch, field: str, stage: str) -> pa.Array:
     return ids
 
 
-def _column(task: DocumentBatch, field: str, stage: str) -> pa.Array:
+def one_column(task: DocumentBatch, field: str, stage: str) -> pa.Array:
+    """Return a column as one array.
+
+    Raises:
+        DataError: There is no such column, or its values are of different kinds.
+    """
     import pyarrow as pa
 
     there = task.get_columns()

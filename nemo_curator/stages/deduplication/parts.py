@@ -83,6 +83,29 @@ class PartFolder:
         total = rows if isinstance(rows, int) else sum(rows)
         stage.record_written(WrittenFile(folder.url(name), total, handle.nbytes, handle.sha256))
 
+    def put(self, name: str, content: bytes) -> None:
+        """Write a file of another kind, complete or not at all; no manifest names it.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        try:
+            with self._folder.writing(name) as handle:
+                handle.write(content)
+        except OSError as error:
+            message = f"cannot write {self.path}/{name}: {error.strerror or error}. No part of it was left"
+            raise OutputError(message) from error
+
+    def get(self, name: str) -> bytes | None:
+        """Return what `put` wrote; `None` if there is no such file."""
+        fs, inner = self._folder.place
+        path = posixpath.join(inner, name)
+        try:
+            with open(path, "rb") if fs is None else fs.open(path, "rb") as handle:
+                return handle.read()
+        except FileNotFoundError:
+            return None
+
     def task(self, name: str) -> FileGroupTask:
         """Return the task that stands for a file of this folder."""
         return FileGroupTask("deduplication", [self._folder.url(f"{name}.parquet")])
@@ -102,6 +125,10 @@ class PartFolder:
             message = f"{self.path} has no manifest: the step that writes to it has not come to its end. Run it, and then this"
             raise InputError(message)
         return {name: entry for entries in manifests.values() for name, entry in sorted(entries.items())}
+
+    def listed(self) -> list[str]:
+        """Return the names of what is there, files and folders, sorted, whether a manifest names it or not."""
+        return self._folder.names()
 
     def names(self) -> list[str]:
         """Return the names of the files that count, sorted."""
@@ -137,6 +164,22 @@ class PartFolder:
                 f"{self.path}/{name} is gone or damaged: {error}. Start again, without a checkpoint, to make it anew"
             )
             raise DataError(message) from error
+
+    def table(self, columns: Sequence[str], names: Sequence[str]) -> pa.Table:
+        """Return some columns of all files that count, under other names, in the order of files.
+
+        Args:
+            columns: What to read.
+            names: What to call these.
+        """
+        import pyarrow as pa
+
+        tables: list[pa.Table] = []
+        for name in self.names():
+            with self.reading(name) as file:
+                tables.append(file.read(columns=list(columns)).select(list(columns)).rename_columns(list(names)))
+        none = pa.table({name: pa.array([], pa.int64()) for name in names})
+        return pa.concat_tables(tables) if tables else none
 
     def remove(self) -> None:
         """Remove the folder with all that is in it; fine if it is not there."""

@@ -24,8 +24,12 @@ def remove_duplicates(
     found: PartFolder,
     output_path: str,
     storage_options: dict[str, Any] | None,
+    *,
+    duplicate_id_field: str | None = None,
+    filetype: str | None = None,
+    **writing: Any,
 ) -> None:
-    """Write the documents that stay to ``deduplicated`` in the output, in files of the type that they came in: the pipeline ``removal``.
+    """Write the documents that stay to ``deduplicated`` in the output: the pipeline ``removal``.
 
     Numbers that documents were given for this are not written.
 
@@ -36,6 +40,9 @@ def remove_duplicates(
         found: The folder with the ids to remove.
         output_path: The workflow's output.
         storage_options: For its filesystem.
+        duplicate_id_field: Column of the ids in that folder, where it is not that of the documents.
+        filetype: Of the files that are written; that of what was read when not given.
+        writing: More options of the writer.
 
     Raises:
         DataError: More documents had an id that is to be removed than there are such ids.
@@ -44,14 +51,16 @@ def remove_duplicates(
     ids = documents.id_field or CURATOR_DEDUP_ID_STR
     reader = reader_stage(documents.filetype, None, documents.read_kwargs, generate=numbered)
     removal = TextDuplicatesRemovalStage(
-        found.path, ids, ids, {"storage_options": storage_options}, drop_id_field=numbered
+        found.path, ids, duplicate_id_field or ids, {"storage_options": storage_options}, drop_id_field=numbered
     )
     # What is to be removed belongs to what a checkpoint looks at, as a stage's parameter.
     vars(removal)["_ids_state"] = found.state()
     target = posixpath.join(output_path, "deduplicated")
-    options: dict[str, Any] = {"storage_options": storage_options} if storage_options else {}
-    kind = ParquetWriter if documents.filetype == "parquet" else JsonlWriter
-    writer = kind(target, write_kwargs=options, mode="overwrite")
+    options: dict[str, Any] = {**writing.pop("write_kwargs", {})}
+    if storage_options:
+        options["storage_options"] = storage_options
+    kind = ParquetWriter if (filetype or documents.filetype) == "parquet" else JsonlWriter
+    writer = kind(target, write_kwargs=options, mode="overwrite", **writing)
     steps.run("removal", GivenTasksStage(groups), reader, removal, writer, of="removal", timed="removal_time")
     removed = (
         0 if steps.last_report is None else steps.last_report.stage(removal.name).items_dropped.get("duplicate", 0)

@@ -20,13 +20,23 @@ if TYPE_CHECKING:
 
     Keys = npt.NDArray[np.uint64]
 
-__all__ = ["HIGH", "LOW", "key_columns", "read_shuffled", "same_as_before", "sorted_distinct", "write_shuffled"]
+__all__ = [
+    "HIGH",
+    "LOW",
+    "key_columns",
+    "read_shuffled",
+    "same_as_before",
+    "sorted_distinct",
+    "write_by_part",
+    "write_shuffled",
+]
 
 HIGH, LOW = "_key_high", "_key_low"
 """Columns of the key: its first and its last eight bytes."""
 _OFFSETS = b"nemo_curator.offsets"
 # A part is read by row groups: small ones, so that it reads little beside its own rows, but not so small that footers outgrow them.
 _FEWEST_ROWS, _MOST_ROWS = 8192, 131072
+_GROUP_BYTES = 4 << 20
 
 
 def key_columns(digests: bytes) -> tuple[Keys, Keys]:
@@ -50,15 +60,31 @@ def write_shuffled(
         stage: Who writes it.
     """
     import numpy as np
-    import pyarrow as pa
 
     # The product of 32 bits by 32 bits: equal shares for any number of parts, without a division.
     part = ((table[HIGH].to_numpy() >> np.uint64(32)) * np.uint64(parts)) >> np.uint64(32)
+    return write_by_part(folder, name, table, part.astype(np.int64), parts, stage)
+
+
+def write_by_part(
+    folder: PartFolder,
+    name: str,
+    table: pa.Table,
+    part: npt.NDArray[np.int64],
+    parts: int,
+    stage: ProcessingStage[Any, Any],
+) -> FileGroupTask:
+    """Write rows sorted by part, each with the number of its own, from 0; within a part they stay in order."""
+    import numpy as np
+    import pyarrow as pa
+
     order = np.argsort(part, kind="stable")
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(part.astype(np.int64), minlength=parts))])
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(part, minlength=parts))])
     metadata = {_OFFSETS: offsets.astype("<i8").tobytes().hex()}
     ordered = table.take(pa.array(order)).replace_schema_metadata(metadata)
-    size = min(max(table.num_rows // parts, _FEWEST_ROWS), _MOST_ROWS)
+    # Rows that are long, as those with vectors are, make groups of fewer.
+    fewest = min(_FEWEST_ROWS, max(1, _GROUP_BYTES * table.num_rows // max(table.nbytes, 1)))
+    size = min(max(table.num_rows // parts, fewest), _MOST_ROWS)
     return folder.write(name, ordered, stage, row_group_size=size, compression="lz4", use_dictionary=False)
 
 
@@ -75,10 +101,14 @@ def read_shuffled(folder: PartFolder, names: list[str], part: int, stage: Proces
     try:
         return pa.concat_tables(filled).combine_chunks() if filled else pa.table({})
     except pa.ArrowInvalid as error:
-        kinds = sorted({str(table.schema.field(name).type) for table in filled for name in table.schema.names[2:]})
+        types: dict[str, set[str]] = {}
+        for table in filled:
+            for field in table.schema:
+                types.setdefault(field.name, set()).add(str(field.type))
+        said = "; ".join(f"{name!r}: {' and '.join(sorted(kinds))}" for name, kinds in types.items() if len(kinds) > 1)
         message = (
-            f"stage {stage.name!r}: the documents' ids are of different kinds, {' and '.join(kinds)}. Make them one kind in all "
-            "files, or let ids be assigned"
+            f"stage {stage.name!r}: a column is of different kinds in different files ({said or error}). Make it one kind in all of them; "
+            "ids can also be assigned"
         )
         raise DataError(message) from error
 

@@ -94,14 +94,15 @@ class Steps:
         self._begun = time.perf_counter()
 
     def run(
-        self, name: str, *stages: ProcessingStage[Any, Any], of: str, timed: str, whole: bool = False
+        self, name: str, *stages: ProcessingStage[Any, Any], of: str | None, timed: str, whole: bool = False
     ) -> list[Task[Any]]:
         """Run a pipeline; return its tasks, those that this run has made.
 
         Args:
             name: Name of the pipeline, and of its checkpoint.
             stages: Its stages.
-            of: Under which name the result has its tasks: several pipelines may be a step of the workflow.
+            of: Under which name the result has its tasks: several pipelines may be a step of the workflow. `None` where they are of
+                no use to anybody else.
             timed: Under which name the result has its seconds.
             whole: Run it without a checkpoint: all of its tasks are wanted.
         """
@@ -109,7 +110,8 @@ class Steps:
         pipeline = Pipeline(name, stages=list(stages))
         tasks = run_whole(pipeline, self.executor, None if whole else self.checkpoint_path)
         self.last_report = pipeline.last_report
-        self.result.add_pipeline_tasks(of, [*self.result.pipeline_tasks.get(of, []), *tasks])
+        if of is not None:
+            self.result.add_pipeline_tasks(of, [*self.result.pipeline_tasks.get(of, []), *tasks])
         spent = self.result.get_metadata(timed) or 0.0
         self.result.add_metadata(timed, spent + time.perf_counter() - begun)
         return tasks
@@ -137,6 +139,7 @@ class DedupInput:
         read_kwargs: Options of the reader.
         text_field: Column of the text.
         id_field: Column of the ids; `None` where documents are numbered.
+        files_per_partition: Files in a task, in place of the bytes in it.
     """
 
     path: str | list[str] | None
@@ -146,6 +149,7 @@ class DedupInput:
     read_kwargs: dict[str, Any]
     text_field: str
     id_field: str | None = None
+    files_per_partition: int | None = None
 
     def __post_init__(self) -> None:
         check_filetype("input_filetype", self.filetype)
@@ -188,7 +192,8 @@ class DedupInput:
             if given
             else FilePartitioningStage(
                 self.path or [],
-                blocksize=self.blocksize,
+                files_per_partition=self.files_per_partition,
+                blocksize=None if self.files_per_partition else self.blocksize,
                 file_extensions=self.file_extensions or FILETYPE_TO_DEFAULT_EXTENSIONS[self.filetype],
                 storage_options=self.storage_options,
                 split_files=reader.can_split(),

@@ -7,35 +7,65 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from dedup_inputs import contents, write_lines
+from dedup_inputs import write_lines
 
-PROGRAM = """
+_BEGIN = """
 import sys
 from nemo_curator.backends.local import LocalExecutor
 from nemo_curator.stages.deduplication.fuzzy import FuzzyDeduplicationWorkflow
+from nemo_curator.stages.deduplication.semantic import SemanticDeduplicationWorkflow
 
 base, folder = sys.argv[1:]
+executor = LocalExecutor(mode="{mode}", num_workers=2)
+"""
+FUZZY = (
+    _BEGIN.format(mode="processes")
+    + """
 workflow = FuzzyDeduplicationWorkflow(
-    f"{base}/cache", f"{base}/out", folder, "jsonl", input_blocksize=None, perform_removal=True, char_ngrams=20,
+    base + "/cache", base + "/out", folder, "jsonl", input_blocksize=None, perform_removal=True, char_ngrams=20,
     num_bands=6, minhashes_per_band=4, bands_per_iteration=2, lsh_num_output_partitions=2,
 )
-workflow.run(executor=LocalExecutor(mode="processes", num_workers=2), checkpoint_path=f"{base}/checkpoint")
+workflow.run(executor=executor, checkpoint_path=base + "/checkpoint")
 """
+)
+# Ten pipelines: with processes most of the time would go into starting them.
+SEMANTIC = (
+    _BEGIN.format(mode="threads")
+    + """
+workflow = SemanticDeduplicationWorkflow(
+    folder, base + "/out", 4, cache_path=base + "/cache", eps=0.05, input_filetype="jsonl", input_blocksize=None,
+)
+workflow.run(executor, checkpoint_path=base + "/checkpoint")
+"""
+)
+
+
+def _texts(chance: random.Random) -> list[dict[str, Any]]:
+    words = [f"word{at}" for at in range(100)]
+    texts = [" ".join(chance.choices(words, k=40)) for _ in range(40)]
+    return [{"text": text} for text in texts + [f"{text} end" for text in texts[:20]]]
+
+
+def _embeddings(chance: random.Random) -> list[dict[str, Any]]:
+    vectors = [[chance.gauss(0, 1) for _ in range(6)] for _ in range(40)]
+    vectors += [[value + 0.01 for value in vector] for vector in vectors[:20]]
+    return [{"id": at, "embeddings": vector} for at, vector in enumerate(vectors)]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_killed_runs_end_with_the_same_output(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("program", "rows", "kept"), [(FUZZY, _texts, 6), (SEMANTIC, _embeddings, 0)], ids=["fuzzy", "semantic"]
+)
+def test_killed_runs_end_with_the_same_output(program: str, rows: Any, kept: int, tmp_path: Path) -> None:
     chance = random.Random(6)
-    words = [f"word{at}" for at in range(100)]
-    texts = [" ".join(chance.choices(words, k=40)) for _ in range(40)]
-    texts += [f"{text} end" for text in texts[:20]]
-    folder = write_lines(tmp_path / "in", [{"text": text} for text in texts], 6)
+    folder = write_lines(tmp_path / "in", rows(chance), 6)
 
     def start(base: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path / base), folder])
+        return subprocess.Popen([sys.executable, "-c", program, str(tmp_path / base), folder])
 
     begun = time.monotonic()
     assert start("whole").wait() == 0
@@ -48,10 +78,17 @@ def test_killed_runs_end_with_the_same_output(tmp_path: Path) -> None:
             process.kill()
             process.wait()
     assert start("killed").wait() == 0
-    assert contents(tmp_path / "killed/out") == contents(tmp_path / "whole/out")
-    kept = [
-        {path.name: path.read_bytes() for path in (tmp_path / base / "out/deduplicated").iterdir() if path.is_file()}
-        for base in ("killed", "whole")
-    ]
-    assert kept[0] == kept[1]
-    assert len(kept[0]) == 6
+    outputs = [_files(tmp_path / base / "out") for base in ("killed", "whole")]
+    assert outputs[0] == outputs[1]
+    assert sum(name.startswith("deduplicated/") for name in outputs[0]) == kept
+    assert any("uplicate" in name.split("/")[0] for name in outputs[0])
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    """Return what is in all files of an output that are not hidden."""
+    found = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(name): path.read_bytes()
+        for name, path in found.items()
+        if not any(part.startswith(".") for part in name.parts)
+    }

@@ -18,8 +18,8 @@ from nemo_curator.errors import OptionError
 from nemo_curator.stages.deduplication.fuzzy import components, signatures
 from nemo_curator.stages.deduplication.fuzzy.components import connected_components
 from nemo_curator.stages.deduplication.fuzzy.detection import describe_detection, detection_probability, threshold
-from nemo_curator.stages.deduplication.fuzzy.murmur import murmur3_32
-from nemo_curator.stages.deduplication.fuzzy.signatures import PRIME, MinHasher
+from nemo_curator.stages.deduplication.fuzzy.murmur import murmur3_32, murmur3_64
+from nemo_curator.stages.deduplication.fuzzy.signatures import PRIME, WIDE_PRIME, MinHasher
 
 # Published test vectors of MurmurHash3_x86_32.
 VECTORS = [
@@ -42,10 +42,28 @@ VECTORS = [
 ]
 
 
-def _murmur(slices: list[bytes], seed: int) -> list[int]:
+# First halves of published values of MurmurHash3_x64_128.
+WIDE_VECTORS = [
+    (b"", 0, 0),
+    (b"foo", 0, 0xE271865701F54561),
+    (b"The quick brown fox jumps over the lazy dog", 0, 0xE34BBC7BBC071B6C),
+]
+
+
+def _murmur(slices: list[bytes], seed: int, murmur: Any = murmur3_32) -> list[int]:
     lengths = np.array([len(one) for one in slices], np.int64)
     starts = np.cumsum(lengths) - lengths
-    return murmur3_32(np.frombuffer(b"".join(slices), np.uint8), starts, lengths, seed).tolist()
+    return murmur(np.frombuffer(b"".join(slices), np.uint8), starts, lengths, seed).tolist()
+
+
+def test_wide_murmur_gives_the_published_values() -> None:
+    for text, seed, wanted in WIDE_VECTORS:
+        assert _murmur([text], seed, murmur3_64) == [wanted]
+    # Slices of all lengths at once are what they are one by one.
+    some = [bytes(range(length)) for length in [*range(40), 0, 200]]
+    assert _murmur(some, 7, murmur3_64) == [_murmur([one], 7, murmur3_64)[0] for one in some]
+    assert len(set(_murmur(some[:40], 7, murmur3_64))) == 40
+    assert _murmur([], 5, murmur3_64) == []
 
 
 def test_murmur_gives_the_published_values() -> None:
@@ -60,17 +78,24 @@ def test_murmur_gives_the_published_values() -> None:
 def _by_hand(text: str, hasher: MinHasher) -> list[int]:
     n = hasher.char_ngrams
     grams = {text[at : at + n] for at in range(max(1, len(text) - n + 1))}
-    hashes = _murmur([gram.encode() for gram in grams], int(hasher.a[0]))
+    murmur, prime = (murmur3_64, WIDE_PRIME) if hasher.wide else (murmur3_32, PRIME)
+    hashes = _murmur([gram.encode() for gram in grams], int(hasher.a[0]) % 2**32, murmur)
     pairs = list(zip(hasher.a.tolist(), hasher.b.tolist(), strict=True))
-    return [min((a * h + b) % PRIME for h in hashes) for a, b in pairs]
+    return [min((a * h + b) % prime for h in hashes) for a, b in pairs]
+
+
+@given(h=st.integers(0, WIDE_PRIME - 1), a=st.integers(1, WIDE_PRIME - 1), b=st.integers(0, WIDE_PRIME - 1))
+def test_wide_functions_do_not_overflow(h: int, a: int, b: int) -> None:
+    found = signatures._wide_permuted(np.array([h], np.uint64), a, np.uint64(b))
+    assert found.tolist() == [(a * h + b) % WIDE_PRIME]
 
 
 TEXTS = st.lists(st.text(st.sampled_from("ab é\u1e9e\u65e5\U0001f600"), max_size=30), max_size=8)
 
 
-@given(texts=TEXTS, ngrams=st.integers(1, 12))
-def test_signatures_are_the_smallest_of_every_function(texts: list[str], ngrams: int) -> None:
-    hasher = MinHasher(7, ngrams, seed=3)
+@given(texts=TEXTS, ngrams=st.integers(1, 12), wide=st.booleans())
+def test_signatures_are_the_smallest_of_every_function(texts: list[str], ngrams: int, wide: bool) -> None:
+    hasher = MinHasher(7, ngrams, seed=3, wide=wide)
     found = hasher.signatures(pa.array(texts, pa.large_string()))
     assert found.tolist() == [_by_hand(text, hasher) for text in texts]
     sliced = pa.array(["x", *texts], pa.large_string())[1:]

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nemo_curator.backends.base import BaseExecutor
 from nemo_curator.errors import OptionError
 from nemo_curator.pipeline import WorkflowBase, WorkflowRunResult
-from nemo_curator.stages.deduplication.exact.identification import ExactDuplicateIdentification, HashTextsStage
+from nemo_curator.stages.deduplication.exact.identification import (
+    DUPLICATE_OF,
+    ExactDuplicateIdentification,
+    HashTextsStage,
+)
 from nemo_curator.stages.deduplication.id_generator import CURATOR_DEDUP_ID_STR
 from nemo_curator.stages.deduplication.parts import GivenTasksStage, PartFolder, part_tasks
 from nemo_curator.stages.deduplication.removal_step_workflow import remove_duplicates
+from nemo_curator.stages.deduplication.report import Chart
 from nemo_curator.stages.deduplication.steps_workflow import DedupInput, Steps
 from nemo_curator.tasks import FileGroupTask
 from nemo_curator.utils.file_listing import METADATA_DIRNAME
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["ExactDeduplicationWorkflow"]
 
@@ -135,6 +143,24 @@ class ExactDeduplicationWorkflow(WorkflowBase):
         if self.perform_removal:
             remove_duplicates(steps, self.input, groups, found, self.output_path, self.storage_options)
         return steps.done(num_duplicates=found.rows(), id_generator_path=generator)
+
+    def kept_instead(self) -> pa.Table:
+        """Return what a run has found: what goes, ``id``, and what stays in its place, ``kept``.
+
+        Raises:
+            InputError: No run has come to its end.
+        """
+        folder = PartFolder.at(self.output_path, _KEPT, storage_options=self.storage_options)
+        return folder.table([self.input.id_field or CURATOR_DEDUP_ID_STR, DUPLICATE_OF], ["id", "kept"])
+
+    @property
+    def sampled_field(self) -> str | None:
+        """The column that a report shows samples of."""
+        return self.input.text_field
+
+    def charts(self) -> list[Chart]:
+        """Return what a report shows beside: nothing."""
+        return []
 
     def _identify(self, steps: Steps, groups: list[FileGroupTask]) -> PartFolder:
         parts = self.total_nparts or max(1, len(groups) // _NUMBER_OF_TASKS_PER_PART)

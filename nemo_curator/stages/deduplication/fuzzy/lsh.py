@@ -82,7 +82,7 @@ class BandHashStage(PartWriter[FileGroupTask]):
             for batch in file.iter_batches(batch_size=16384):
                 signatures = self._signatures(batch, name)
                 for band in range(*self.bands):
-                    part = np.ascontiguousarray(signatures[:, band * self.rows : (band + 1) * self.rows].astype("<u4"))
+                    part = np.ascontiguousarray(signatures[:, band * self.rows : (band + 1) * self.rows])
                     high, low = key_columns(b"".join([md5(row, usedforsecurity=False).digest() for row in part]))
                     number = np.full(len(part), band, np.uint16)
                     tables.append(pa.table({HIGH: high, LOW: low, _BAND: number, self.id_field: batch[self.id_field]}))
@@ -104,7 +104,8 @@ class BandHashStage(PartWriter[FileGroupTask]):
                 "Make them anew with num_bands times minhashes_per_band numbers"
             )
             raise DataError(message)
-        return np.asarray(flat, np.uint32).reshape(len(batch), length)
+        # As bytes, in the same order on every machine.
+        return np.asarray(flat, "<u8" if flat.dtype == np.uint64 else "<u4").reshape(len(batch), length)
 
 
 class LSHStage(PartWriter[PartTask]):

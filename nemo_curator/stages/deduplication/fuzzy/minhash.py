@@ -37,6 +37,7 @@ class MinHashStage(PartWriter[DocumentBatch]):
         num_hashes: Numbers in a signature.
         seed: Of the hash functions.
         normalize_text: Make texts lower case, and every run of white space one space.
+        use_64_bit_hash: Numbers of 61 bits instead of 31; it takes about four times as long, and twice the space.
         storage_options: For the filesystem of a URL.
         name: Name of the stage.
 
@@ -53,6 +54,7 @@ class MinHashStage(PartWriter[DocumentBatch]):
         num_hashes: int = 260,
         seed: int = 42,
         normalize_text: bool = False,
+        use_64_bit_hash: bool = False,
         storage_options: dict[str, Any] | None = None,
         name: str = "minhash",
     ) -> None:
@@ -78,6 +80,7 @@ class MinHashStage(PartWriter[DocumentBatch]):
         self.num_hashes = num_hashes
         self.seed = seed
         self.normalize_text = normalize_text
+        self.use_64_bit_hash = use_64_bit_hash
         self.name = name
         self._hasher: MinHasher | None = None
 
@@ -92,7 +95,7 @@ class MinHashStage(PartWriter[DocumentBatch]):
 
     def setup(self, worker_metadata: WorkerMetadata | None = None) -> None:
         """Draw the hash functions."""
-        self._hasher = MinHasher(self.num_hashes, self.char_ngrams, self.seed)
+        self._hasher = MinHasher(self.num_hashes, self.char_ngrams, self.seed, self.use_64_bit_hash)
 
     def teardown(self) -> None:
         """Forget them."""
@@ -114,7 +117,7 @@ class MinHashStage(PartWriter[DocumentBatch]):
         there = texts.is_valid()
         flat = pa.array(self._hasher.signatures(texts.filter(there)).reshape(-1))
         # The type says nothing of the length, so that any reader of Parquet reads it; all have the same.
-        lists = pa.FixedSizeListArray.from_arrays(flat, self.num_hashes).cast(pa.list_(pa.uint32()))
+        lists = pa.FixedSizeListArray.from_arrays(flat, self.num_hashes).cast(pa.list_(flat.type))
         table = pa.table({self.id_field: ids.filter(there), SIGNATURE: lists})
         options: dict[str, Any] = {"row_group_size": _ROW_GROUP, "use_dictionary": False, "compression": "none"}
         return self.folder.write(task.task_id or task.dataset_name, table, self, **options)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from nemo_curator.stages.deduplication.fuzzy.murmur import murmur3_32
-from nemo_curator.stages.deduplication.shuffle import sorted_distinct
+from nemo_curator.stages.deduplication.fuzzy.murmur import murmur3_32, murmur3_64
+from nemo_curator.stages.deduplication.shuffle import same_as_before, sorted_distinct
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     Bytes = npt.NDArray[np.uint8]
-    Hashes = npt.NDArray[np.uint32]
+    Hashes = npt.NDArray[np.uint32] | npt.NDArray[np.uint64]
 
 __all__ = ["MinHasher"]
 
 PRIME = 2**31 - 1
+WIDE_PRIME = 2**61 - 1
 # Text that is hashed at a time, and n-grams that are permuted at a time: what fits the caches of a core.
 _PIECE = 1 << 20
 _NGRAMS = 1 << 15
@@ -42,24 +43,34 @@ class _Piece:
 
 
 class MinHasher:
-    """Makes signatures with the functions ``(a·h + b) mod p``, with p = 2³¹-1 and h the MurmurHash3 of an n-gram.
+    """Makes signatures with the functions ``(a·h + b) mod p``, with p = 2³¹-1, or 2⁶¹-1, and h the MurmurHash3 of an n-gram.
 
     The same arguments give the same functions on every machine: `a` and `b` are drawn by ``numpy.random.RandomState(seed)``, and the
-    first `a` is the seed of MurmurHash3.
+    first `a` is the seed of MurmurHash3, as far as that takes one of 32 bits.
 
     Args:
         num_hashes: Numbers in a signature.
         char_ngrams: Characters (code points) in an n-gram. A shorter text is its own only n-gram.
         seed: Of the functions.
+        wide: Hash to 64 bits, with p = 2⁶¹-1: for texts of so many n-grams that some would share a hash of 32. It takes about four times as long.
     """
 
-    def __init__(self, num_hashes: int, char_ngrams: int, seed: int) -> None:
+    def __init__(self, num_hashes: int, char_ngrams: int, seed: int, wide: bool = False) -> None:
         import numpy as np
 
         chance = np.random.RandomState(seed)
-        self.a = chance.randint(1, PRIME, num_hashes, dtype=np.int64).astype(np.uint64)
-        self.b = chance.randint(0, PRIME, num_hashes, dtype=np.int64).astype(np.uint64)
+        prime = WIDE_PRIME if wide else PRIME
+        self.a = chance.randint(1, prime, num_hashes, dtype=np.int64).astype(np.uint64)
+        self.b = chance.randint(0, prime, num_hashes, dtype=np.int64).astype(np.uint64)
         self.char_ngrams = char_ngrams
+        self.wide = wide
+
+    @property
+    def dtype(self) -> Any:
+        """Of the numbers of a signature: uint32 or uint64."""
+        import numpy as np
+
+        return np.uint64 if self.wide else np.uint32
 
     def signatures(self, texts: pa.LargeStringArray) -> Hashes:
         """Return the signatures of texts.
@@ -73,21 +84,49 @@ class MinHasher:
         import numpy as np
 
         data, offsets = _buffers(texts)
-        found = np.full((len(texts), len(self.a)), np.iinfo(np.uint32).max, np.uint32)
+        found = np.full((len(texts), len(self.a)), np.iinfo(self.dtype).max, self.dtype)
+        murmur, seed = murmur3_64 if self.wide else murmur3_32, int(self.a[0]) % 2**32
         for pieces in self._batches(data, offsets):
             content = np.concatenate([data[piece.start : piece.stop] for piece in pieces])
             starts, lengths, documents = self._ngrams(content, pieces)
-            hashes, documents = _distinct(murmur3_32(content, starts, lengths, int(self.a[0])), documents)
+            hashes, documents = _distinct(murmur(content, starts, lengths, seed), documents)
             for first in range(0, len(hashes), _NGRAMS):
                 self._take_smallest(found, hashes[first : first + _NGRAMS], documents[first : first + _NGRAMS])
         return found
+
+    def shingles(self, texts: pa.LargeStringArray) -> list[npt.NDArray[np.uint64]]:
+        """Return, for every text, the set of its n-grams: their 64-bit hashes, sorted, each once.
+
+        Args:
+            texts: An Arrow array without nulls.
+        """
+        import numpy as np
+
+        data, offsets = _buffers(texts)
+        found: list[list[Any]] = [[] for _ in range(len(texts))]
+        for pieces in self._batches(data, offsets):
+            content = np.concatenate([data[piece.start : piece.stop] for piece in pieces])
+            starts, lengths, documents = self._ngrams(content, pieces)
+            hashes, documents = _distinct(murmur3_64(content, starts, lengths, 0), documents)
+            bounds = np.append(np.flatnonzero(np.diff(documents, prepend=-1)), len(documents)).tolist()
+            for start, stop in pairwise(bounds):
+                found[documents[start]].append(hashes[start:stop])
+        return [sets[0] if len(sets) == 1 else sorted_distinct(np.concatenate(sets)) for sets in found]
 
     def _take_smallest(self, found: Hashes, hashes: Hashes, documents: npt.NDArray[np.int64]) -> None:
         """Lower the signatures to the values of some n-grams, whose documents are sorted."""
         import numpy as np
 
-        prime, bits = np.uint64(PRIME), np.uint64(31)
         edges = np.flatnonzero(np.diff(documents, prepend=-1))
+        smallest = self._wide_smallest(hashes, edges) if self.wide else self._smallest(hashes, edges)
+        rows = documents[edges]
+        found[rows] = np.minimum(found[rows], smallest.T)
+
+    def _smallest(self, hashes: Hashes, edges: npt.NDArray[np.int64]) -> Hashes:
+        """Return, for every function, its smallest value from each edge to the next."""
+        import numpy as np
+
+        prime, bits = np.uint64(PRIME), np.uint64(31)
         # a·(h mod p) + b < p², so that it is folded once, as 2³¹ mod p = 1, into less than 2p: that fits 32 bits.
         h = hashes.astype(np.uint64) % prime
         wide, narrow = np.empty_like(h), np.empty_like(hashes)
@@ -103,8 +142,16 @@ class MinHasher:
             np.subtract(folded, np.uint32(PRIME), out=narrow)
             np.minimum(folded, narrow, out=folded)
             np.minimum.reduceat(folded, edges, out=smallest[at])
-        rows = documents[edges]
-        found[rows] = np.minimum(found[rows], smallest.T)
+        return smallest
+
+    def _wide_smallest(self, hashes: Hashes, edges: npt.NDArray[np.int64]) -> Hashes:
+        import numpy as np
+
+        h = hashes % np.uint64(WIDE_PRIME)
+        smallest = np.empty((len(self.a), len(edges)), np.uint64)
+        for at, (a, b) in enumerate(zip(self.a, self.b, strict=True)):
+            np.minimum.reduceat(_wide_permuted(h, int(a), b), edges, out=smallest[at])
+        return smallest
 
     def _ngrams(self, content: Bytes, pieces: list[_Piece]) -> tuple[Any, Any, Any]:
         """Return where n-grams begin, how many bytes they have, and of which documents they are, in order of these."""
@@ -166,8 +213,29 @@ def _distinct(hashes: Hashes, documents: npt.NDArray[np.int64]) -> tuple[Hashes,
     """Leave out what a document has several times: sorting costs a tenth of what one n-gram costs afterwards."""
     import numpy as np
 
+    if hashes.dtype == np.uint64:
+        order = np.lexsort((hashes, documents))
+        first = order[~same_as_before(documents[order], hashes[order])]
+        return hashes[first], documents[first]
     both = sorted_distinct((documents.astype(np.uint64) << np.uint64(32)) | hashes)
     return both.astype(np.uint32), (both >> np.uint64(32)).astype(np.int64)
+
+
+def _wide_permuted(h: npt.NDArray[np.uint64], a: int, b: np.uint64) -> npt.NDArray[np.uint64]:
+    """Return ``(a·h + b) mod 2⁶¹-1``, from products of halves of 32 bits: 2⁶¹ is 1 and 2⁶⁴ is 8."""
+    import numpy as np
+
+    prime, half, mask = np.uint64(WIDE_PRIME), np.uint64(32), np.uint64(2**32 - 1)
+    a_high, a_low = np.uint64(a >> 32), np.uint64(a % 2**32)
+    h_high, h_low = h >> half, h & mask
+    low = a_low * h_low
+    # Below 2⁶²; times 2³² its upper part comes round to the lowest bits.
+    middle = a_high * h_low + a_low * h_high
+    total = (a_high * h_high << np.uint64(3)) + (middle >> np.uint64(29)) + ((middle & np.uint64(2**29 - 1)) << half)
+    total += (low >> np.uint64(61)) + (low & prime) + b
+    total = (total >> np.uint64(61)) + (total & prime)
+    # Of x and x - p the smaller one is x mod p, as a negative one wraps around to a large one.
+    return np.minimum(total, total - prime)
 
 
 def _character_from(data: Bytes, at: int, stop: int) -> int:

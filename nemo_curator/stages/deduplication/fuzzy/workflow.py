@@ -5,33 +5,42 @@ from __future__ import annotations
 import logging
 import posixpath
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nemo_curator.backends.base import BaseExecutor
 from nemo_curator.errors import OptionError
 from nemo_curator.pipeline import WorkflowBase, WorkflowRunResult
+from nemo_curator.stages.deduplication.columns import arrow_functions
 from nemo_curator.stages.deduplication.fuzzy.buckets_to_edges import BucketsToEdgesStage
 from nemo_curator.stages.deduplication.fuzzy.detection import describe_detection
 from nemo_curator.stages.deduplication.fuzzy.groups import (
+    GROUP,
     ConnectedComponentsStage,
     FuzzyDuplicateIdentification,
     parts_of,
 )
 from nemo_curator.stages.deduplication.fuzzy.lsh import BandHashStage, LSHStage
 from nemo_curator.stages.deduplication.fuzzy.minhash import MinHashStage
+from nemo_curator.stages.deduplication.fuzzy.verification import DUPLICATE_OF, CollectGroupsStage, VerifyGroupsStage
 from nemo_curator.stages.deduplication.parts import GivenTasksStage, PartFolder, part_tasks
 from nemo_curator.stages.deduplication.removal_step_workflow import remove_duplicates
+from nemo_curator.stages.deduplication.report import Chart
 from nemo_curator.stages.deduplication.steps_workflow import DedupInput, Steps
 from nemo_curator.tasks import FileGroupTask
 from nemo_curator.utils.file_listing import METADATA_DIRNAME
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["FuzzyDeduplicationWorkflow"]
 
 _log = logging.getLogger(__name__)
 
 _GENERATOR = "fuzzy_id_generator.json"
+_CONNECTED = ("connected_components", "connected_components_pipeline_time")
 # A row of a shuffle takes some 100 bytes while it is sorted, so a part takes about 400 MB.
 _ROWS_IN_PART = 4_000_000
+_DOCUMENTS_IN_PART = 50_000
 
 
 class FuzzyDeduplicationWorkflow(WorkflowBase):
@@ -50,6 +59,8 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
     And in `output_path`:
 
     * ``FuzzyDuplicateIds/part.<N>.parquet``: the ids to remove, sorted.
+    * ``FuzzyDuplicateOf/part.<N>.parquet``, with `verify_jaccard`: the same ids, each with that of the document that stays,
+      ``_duplicate_of``, and how similar the two are, ``_jaccard``.
     * ``fuzzy_id_generator.json``: the ids that documents were given.
     * ``deduplicated/``: the documents that stay, with `perform_removal`.
 
@@ -69,7 +80,8 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
         char_ngrams: Characters in an n-gram; fewer than 20 make false positives.
         num_bands: Bands of a signature.
         minhashes_per_band: Numbers in a band.
-        use_64_bit_hash: Not possible here.
+        use_64_bit_hash: Hash n-grams to 64 bits instead of 32, of which some of millions are the same by chance. That moves an estimate by
+            less than its own error, and costs about four times as long and twice the space.
         bands_per_iteration: Bands that are brought together at a time: more need more space on disk, fewer more passes.
         lsh_num_output_partitions: Into how many parts the digests of these are divided; by the number of documents when not given.
         lsh_rmm_pool_size: For GPUs; not looked at, and so are the next three.
@@ -77,6 +89,8 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
         env_vars: See `lsh_rmm_pool_size`.
         use_async_memory: See `lsh_rmm_pool_size`.
         normalize_text: Compare texts in lower case, with every run of white space as one space and none at the ends.
+        verify_jaccard: Read the texts of every group again, and remove only documents whose Jaccard similarity with one that stays is at
+            least this, above 0 and up to 1. Not when not given.
 
     Raises:
         OptionError: A value that is not possible.
@@ -107,6 +121,7 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
         env_vars: dict[str, Any] | None = None,
         use_async_memory: bool = True,
         normalize_text: bool = False,
+        verify_jaccard: float | None = None,
     ) -> None:
         if num_bands < 1 or minhashes_per_band < 1:
             message = f"num_bands and minhashes_per_band must be at least 1, got {num_bands} and {minhashes_per_band}"
@@ -117,14 +132,12 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
         if lsh_num_output_partitions is not None and lsh_num_output_partitions < 1:
             message = f"lsh_num_output_partitions must be at least 1, got {lsh_num_output_partitions}"
             raise OptionError(message)
-        if use_64_bit_hash:
-            message = (
-                "use_64_bit_hash=True is not possible here. With 32 bits some of millions of n-grams share a hash, which moves an estimate by "
-                "less than its own error. Leave it out"
-            )
+        if verify_jaccard is not None and not 0 < verify_jaccard <= 1:
+            message = f"verify_jaccard must be above 0 and at most 1, got {verify_jaccard}"
             raise OptionError(message)
         self.cache_path = cache_path
         self.output_path = output_path
+        self.verify_jaccard = verify_jaccard
         self.input = DedupInput(
             input_path, input_filetype, input_blocksize, input_file_extensions, dict(read_kwargs or {}), text_field
         )
@@ -143,6 +156,7 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
             num_hashes=num_bands * minhashes_per_band,
             seed=seed,
             normalize_text=normalize_text,
+            use_64_bit_hash=use_64_bit_hash,
             storage_options=self.cache_options,
         )
 
@@ -176,10 +190,36 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
         source, reader = GivenTasksStage(groups), self.input.reader()
         steps.run("minhash", source, reader, self.minhash, of="minhash", timed="minhash_time")
         buckets = self._buckets(steps)
-        found = self._identify(steps, buckets)
+        components = self._connect(steps, buckets)
+        found = (
+            self._identify(steps, components)
+            if self.verify_jaccard is None
+            else self._verify(steps, groups, components, self.verify_jaccard)
+        )
         if self.perform_removal:
             remove_duplicates(steps, self.input, groups, found, self.output_path, self.output_options)
         return steps.done(num_duplicates=found.rows(), id_generator_path=generator)
+
+    def kept_instead(self) -> pa.Table:
+        """Return what a run has found: what goes, ``id``, and what stays in its place, ``kept``.
+
+        Raises:
+            InputError: No run has come to its end.
+        """
+        if self.verify_jaccard is not None:
+            folder = PartFolder.at(self.output_path, "FuzzyDuplicateOf", storage_options=self.output_options)
+            return folder.table([self.minhash.id_field, DUPLICATE_OF], ["id", "kept"])
+        members = self._cache("ConnectedComponentsStage").table([self.minhash.id_field, GROUP], ["id", "kept"])
+        return members.filter(arrow_functions().not_equal(members["id"], members["kept"]))
+
+    @property
+    def sampled_field(self) -> str | None:
+        """The column that a report shows samples of."""
+        return self.input.text_field
+
+    def charts(self) -> list[Chart]:
+        """Return what a report shows beside: nothing."""
+        return []
 
     def _cache(self, *inner: str) -> PartFolder:
         return PartFolder.at(self.cache_path, *inner, storage_options=self.cache_options)
@@ -204,18 +244,55 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
             files += [folder.task(file.removesuffix(".parquet")) for file in folder.names()]
         return files
 
-    def _identify(self, steps: Steps, buckets: list[FileGroupTask]) -> PartFolder:
-        of, timed = "connected_components", "connected_components_pipeline_time"
+    def _connect(self, steps: Steps, buckets: list[FileGroupTask]) -> PartFolder:
+        of, timed = _CONNECTED
         edges, components = self._cache("BucketsToEdgesStage"), self._cache("ConnectedComponentsStage")
         options = {"storage_options": self.cache_options}
         pairing = BucketsToEdgesStage(edges.path, read_kwargs=options, write_kwargs=options)
         steps.run("buckets_to_edges", GivenTasksStage(buckets), pairing, of=of, timed=timed)
         connecting = ConnectedComponentsStage(edges.path, components.path, storage_options=self.cache_options)
         steps.run("connected_components", part_tasks(edges.state(), 1), connecting, of=of, timed=timed)
+        return components
+
+    def _identify(self, steps: Steps, components: PartFolder) -> PartFolder:
+        of, timed = _CONNECTED
         found = PartFolder.at(self.output_path, "FuzzyDuplicateIds", storage_options=self.output_options)
         naming = FuzzyDuplicateIdentification(
             components.path, found.path, storage_options=self.cache_options, output_storage_options=self.output_options
         )
         source = part_tasks(components.state(), parts_of(components.rows()))
         steps.run("identification", source, naming, of=of, timed=timed)
+        return found
+
+    def _verify(
+        self, steps: Steps, groups: list[FileGroupTask], components: PartFolder, threshold: float
+    ) -> PartFolder:
+        of, timed = _CONNECTED
+        collected = self._cache(METADATA_DIRNAME, "fuzzy_groups")
+        found, kept = (
+            PartFolder.at(self.output_path, name, storage_options=self.output_options)
+            for name in ("FuzzyDuplicateIds", "FuzzyDuplicateOf")
+        )
+        parts = max(1, -(-components.rows() // _DOCUMENTS_IN_PART))
+        collecting = CollectGroupsStage(
+            components.path,
+            components.state(),
+            collected.path,
+            parts,
+            self.input.text_field,
+            self.minhash.normalize_text,
+            storage_options=self.cache_options,
+        )
+        steps.run("collect_groups", GivenTasksStage(groups), self.input.reader(), collecting, of=None, timed=timed)
+        verifying = VerifyGroupsStage(
+            collected.path,
+            found.path,
+            kept.path,
+            threshold,
+            self.minhash.char_ngrams,
+            storage_options=self.cache_options,
+            output_storage_options=self.output_options,
+        )
+        steps.run("verification", part_tasks(collected.state(), parts), verifying, of=of, timed=timed)
+        steps.discard(collected)
         return found

@@ -1,0 +1,56 @@
+"""The same with datatrove's four steps: ``dedup_fuzzy_datatrove WORKERS BANDS ROWS INPUT OUTPUT``. Runs in its own environment.
+
+N-grams are of five words, as it is made for: it has none of characters.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from datatrove.executor import LocalPipelineExecutor
+from datatrove.pipeline.dedup import (
+    MinhashDedupBuckets,
+    MinhashDedupCluster,
+    MinhashDedupFilter,
+    MinhashDedupSignature,
+)
+from datatrove.pipeline.dedup.minhash import MinhashConfig
+from datatrove.pipeline.readers import JsonlReader
+from datatrove.utils.hashing import HashConfig
+
+
+def main(workers: str, bands: str, rows: str, source: str, target: str) -> None:
+    """Find the duplicates of a folder."""
+    tasks = int(workers)
+    config = MinhashConfig(
+        hash_config=HashConfig(precision=64), num_buckets=int(bands), hashes_per_bucket=int(rows), n_grams=5
+    )
+    reader = JsonlReader(source, compression=None, glob_pattern="*.jsonl", add_file_path=False)
+    steps = [
+        ([reader, MinhashDedupSignature(output_folder=f"{target}/signatures", config=config)], tasks),
+        (
+            [
+                MinhashDedupBuckets(
+                    input_folder=f"{target}/signatures", output_folder=f"{target}/buckets", config=config
+                )
+            ],
+            int(bands),
+        ),
+        (
+            [MinhashDedupCluster(input_folder=f"{target}/buckets", output_folder=f"{target}/remove", config=config)],
+            1,
+        ),
+        ([reader, MinhashDedupFilter(input_folder=f"{target}/remove")], tasks),
+    ]
+    for number, (stages, wanted) in enumerate(steps):
+        executor = LocalPipelineExecutor(
+            stages, tasks=wanted, workers=min(tasks, wanted), logging_dir=f"{target}/logs{number}"
+        )
+        stats = executor.run()
+    counts = stats.stats[-1].stats
+    print(json.dumps({"duplicates": counts["total"].total - counts["forwarded"].total}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
