@@ -10,7 +10,20 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "nemo_curator"
-HEAVY = {"ray", "cosmos_xenna", "torch", "pandas", "numpy", "pyarrow", "cudf", "transformers", "rich"}
+HEAVY = {
+    "ray",
+    "cosmos_xenna",
+    "torch",
+    "pandas",
+    "numpy",
+    "pyarrow",
+    "cudf",
+    "transformers",
+    "rich",
+    "scipy",
+    "soundfile",
+    "onnxruntime",
+}
 
 
 @pytest.mark.parametrize(
@@ -27,6 +40,13 @@ HEAVY = {"ray", "cosmos_xenna", "torch", "pandas", "numpy", "pyarrow", "cudf", "
         "nemo_curator.backends.ray_actor_pool",
         "nemo_curator.core.client",
         "nemo_curator.stages.base",
+        "nemo_curator.stages.audio",
+        "nemo_curator.stages.audio.common.decoding",
+        "nemo_curator.stages.audio.common.manifest_writer",
+        "nemo_curator.stages.audio.filtering.dnsmos",
+        "nemo_curator.stages.audio.inference.asr.stage",
+        "nemo_curator.stages.audio.metrics.get_wer",
+        "nemo_curator.stages.audio.segmentation.vad",
         "nemo_curator.stages.file_partitioning",
         "nemo_curator.stages.text.io.reader",
         "nemo_curator.stages.text.io.writer",

@@ -1,3 +1,73 @@
 """Audio: manifests, waveforms, speech in them, what is said, and how well. Importing this package imports no audio library."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nemo_curator.utils.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from nemo_curator.stages.audio.common import (
+        GetAudioDurationStage,
+        ManifestReader,
+        ManifestWriterStage,
+        PreserveByValueStage,
+    )
+    from nemo_curator.stages.audio.filtering import (
+        BandFilterStage,
+        DNSMOSFilterStage,
+        SIGMOSFilterStage,
+        UTMOSFilterStage,
+    )
+    from nemo_curator.stages.audio.inference.asr import ASRStage
+    from nemo_curator.stages.audio.io import AudioToDocumentStage
+    from nemo_curator.stages.audio.metrics import ComputeWERStage, GetPairwiseWerStage, SpeechRateStage
+    from nemo_curator.stages.audio.postprocessing import TimestampMapperStage
+    from nemo_curator.stages.audio.preprocessing import MonoConversionStage, SegmentConcatenationStage
+    from nemo_curator.stages.audio.segmentation import VADSegmentationStage
+    from nemo_curator.stages.audio.text_filtering import WhisperHallucinationStage
+
+__all__ = [
+    "ASRStage",
+    "AudioToDocumentStage",
+    "BandFilterStage",
+    "ComputeWERStage",
+    "DNSMOSFilterStage",
+    "GetAudioDurationStage",
+    "GetPairwiseWerStage",
+    "ManifestReader",
+    "ManifestWriterStage",
+    "MonoConversionStage",
+    "PreserveByValueStage",
+    "SIGMOSFilterStage",
+    "SegmentConcatenationStage",
+    "SpeechRateStage",
+    "TimestampMapperStage",
+    "UTMOSFilterStage",
+    "VADSegmentationStage",
+    "WhisperHallucinationStage",
+]
+
+_COMMON = ("GetAudioDurationStage", "ManifestReader", "ManifestWriterStage", "PreserveByValueStage")
+_FILTERING = ("BandFilterStage", "DNSMOSFilterStage", "SIGMOSFilterStage", "UTMOSFilterStage")
+_METRICS = ("ComputeWERStage", "GetPairwiseWerStage", "SpeechRateStage")
+_PREPROCESSING = ("MonoConversionStage", "SegmentConcatenationStage")
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        **dict.fromkeys(_COMMON, "common"),
+        **dict.fromkeys(_FILTERING, "filtering"),
+        **dict.fromkeys(_METRICS, "metrics"),
+        **dict.fromkeys(_PREPROCESSING, "preprocessing"),
+        "ASRStage": "inference.asr",
+        "AudioToDocumentStage": "io",
+        "TimestampMapperStage": "postprocessing",
+        "VADSegmentationStage": "segmentation",
+        "WhisperHallucinationStage": "text_filtering",
+    },
+)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -31,7 +31,6 @@ from nemo_curator.stages.audio.common import (
 )
 from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.tasks import AudioTask, FailedTask, FileGroupTask, NoneTask
-from nemo_curator.testing import BackendUnderTest
 from nemo_curator.utils.output_manifest import check_output
 
 INLINE = LocalExecutor(mode="inline")
@@ -201,15 +200,17 @@ def test_places_that_cannot_be_written_are_found_before_the_run(tmp_path: Path) 
             ManifestWriterStage(str(bad)).check_before_run()
 
 
-def test_the_manifest_is_in_order_and_replaces_an_older_one_when_the_run_is_complete(
-    tmp_path: Path, backend: BackendUnderTest
-) -> None:
+@pytest.mark.parametrize("mode", ["inline", "threads", "processes"])
+def test_the_manifest_is_in_order_and_replaces_an_older_one_when_the_run_is_complete(tmp_path: Path, mode: str) -> None:
     out = tmp_path / "m.jsonl"
     out.write_text("yesterday\n")
-    backend.run(ManifestWriterStage(str(out)), tasks=[task(n=n) for n in range(25)])
+    executor = LocalExecutor(mode=mode, cpus=2, num_workers=2)
+    write = Pipeline("write", stages=[ManifestWriterStage(str(out))])
+    write.run(executor, initial_tasks=[task(n=n) for n in range(25)])
     assert _lines(out) == [{"n": n} for n in range(25)]
     assert check_output(f"{out}.parts") == []
-    backend.run(ManifestWriterStage(str(out)).with_(batch_size=4), tasks=[task(n=n) for n in range(10)])
+    by_four = Pipeline("write", stages=[ManifestWriterStage(str(out)).with_(batch_size=4)])
+    by_four.run(executor, initial_tasks=[task(n=n) for n in range(10)])
     assert sorted(each["n"] for each in _lines(out)) == list(range(10))
 
 

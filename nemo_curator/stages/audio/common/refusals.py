@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from nemo_curator.stages.audio.common.limits import UnreadableAudio
     from nemo_curator.stages.base import ProcessingStage
 
-__all__ = ["refused", "task_name"]
+__all__ = ["dropped", "refused", "task_name"]
 
 _log = logging.getLogger(__name__)
 
@@ -21,7 +21,12 @@ def task_name(task: AudioTask) -> str:
     return f"task {task.task_id or '(new)'}"
 
 
-def refused(stage: ProcessingStage[Any, Any], task: AudioTask, error: UnreadableAudio) -> NoneTask:
+def dropped(reason: str) -> Any:
+    """Return what `process` returns for a task that it drops with a reason; typed as anything, as it stands where a task would."""
+    return NoneTask(reason=reason)
+
+
+def refused(stage: ProcessingStage[Any, Any], task: AudioTask, error: UnreadableAudio) -> Any:
     """Say in the log what is wrong, and return that the task was dropped for it."""
     _log.warning("stage %r dropped %s: %s", stage.name, task_name(task), error)
-    return NoneTask(reason=error.reason)
+    return dropped(error.reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from nemo_curator.errors import InputError, require
@@ -142,14 +143,37 @@ def resolve_waveform_from_item(
 
 
 def resample(waveform: Waveform, rate: int, wanted: int) -> Waveform:
-    """Return the waveform at another sample rate: polyphase filtering, which keeps what is below half of the lower rate."""
+    """Return the waveform at another sample rate.
+
+    Polyphase filtering: nine tenths of what the lower rate can hold pass as they are, what it cannot hold is weakened by 80 dB.
+
+    Args:
+        waveform: Shape ``(channels, samples)``.
+        rate: Its sample rate in Hz.
+        wanted: The wanted one.
+
+    Returns:
+        Shape ``(channels, ceil(samples * wanted / rate))``.
+    """
     if rate == wanted:
         return waveform
     require("scipy", extra="audio", purpose="resampling")
     from scipy.signal import resample_poly
 
     common = math.gcd(rate, wanted)
-    return resample_poly(waveform, wanted // common, rate // common, axis=-1).astype("float32", copy=False)
+    up, down = wanted // common, rate // common
+    found = resample_poly(waveform, up, down, axis=-1, window=_low_pass(max(up, down)))
+    return found.astype("float32", copy=False)
+
+
+@lru_cache(maxsize=8)
+def _low_pass(factor: int) -> Any:
+    """Return a filter for resampling by up to `factor`: Kaiser's window for 80 dB, 96 samples of the lower rate wide."""
+    from scipy.signal import firwin
+
+    window: Any = ("kaiser", 7.86)
+    taps: Any = firwin(2 * 48 * factor + 1, 0.95 / factor, window=window)
+    return taps.astype("float32")
 
 
 def resolve_model_path(model_path: str, relative_to: str | None = None) -> str:

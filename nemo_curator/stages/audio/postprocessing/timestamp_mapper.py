@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from nemo_curator.stages.audio.common.entries import SIGNAL_KEYS
-from nemo_curator.stages.audio.common.refusals import task_name
+from nemo_curator.stages.audio.common.refusals import dropped, task_name
 from nemo_curator.stages.base import ProcessingStage
-from nemo_curator.tasks import AudioTask, NoneTask
+from nemo_curator.tasks import AudioTask
 
 __all__ = ["DEFAULT_PASSTHROUGH_KEYS", "TimestampMapperStage"]
 
@@ -50,7 +50,7 @@ class TimestampMapperStage(ProcessingStage[AudioTask, AudioTask]):
         """Return what is always written."""
         return ["data"], ["original_file", "original_start_ms", "original_end_ms", "duration_ms", "duration"]
 
-    def process(self, task: AudioTask) -> AudioTask | NoneTask:
+    def process(self, task: AudioTask) -> AudioTask | None:
         """Return the reduced entry, or that its place cannot be told."""
         data = task.data
         keys = DEFAULT_PASSTHROUGH_KEYS if self.passthrough_keys is None else self.passthrough_keys
@@ -65,7 +65,7 @@ class TimestampMapperStage(ProcessingStage[AudioTask, AudioTask]):
                 _log.warning(
                     "stage %r dropped %s: %d to %d ms touches %s", self.name, task_name(task), start, end, what
                 )
-                return NoneTask(reason="across_segments" if hit else "outside_segments")
+                return dropped("across_segments" if hit else "outside_segments")
             source = str(hit[0]["original_file"] or source)
             start, end = _in_original(hit[0], start, end)
         else:

@@ -9,10 +9,10 @@ from typing import Any, cast
 
 from nemo_curator.errors import DataError, OptionError
 from nemo_curator.stages.audio.common.limits import UnreadableAudio
-from nemo_curator.stages.audio.common.refusals import task_name
+from nemo_curator.stages.audio.common.refusals import dropped, task_name
 from nemo_curator.stages.audio.common.waveforms import usable_waveform
 from nemo_curator.stages.base import ProcessingStage
-from nemo_curator.tasks import AudioTask, NoneTask
+from nemo_curator.tasks import AudioTask
 
 __all__ = ["SegmentConcatenationStage"]
 
@@ -46,7 +46,7 @@ class SegmentConcatenationStage(ProcessingStage[AudioTask, AudioTask]):
         """Return what is written."""
         return ["data"], ["waveform", "sample_rate", "original_file", "num_segments", "total_duration_sec"]
 
-    def process(self, task: AudioTask) -> AudioTask | NoneTask:
+    def process(self, task: AudioTask) -> AudioTask | None:
         """Return the joined segments, or that there are none.
 
         Raises:
@@ -60,7 +60,7 @@ class SegmentConcatenationStage(ProcessingStage[AudioTask, AudioTask]):
             raise DataError(message)
         usable = self._usable(cast("list[dict[str, Any]]", segments), task)
         if not usable:
-            return NoneTask(reason="no_segments")
+            return dropped("no_segments")
         rate, channels = usable[0][2], len(usable[0][1])
         silence = np.zeros((channels, round(self.silence_duration_sec * rate)), dtype=np.float32)
         source = _source_of(task.data)

@@ -9,7 +9,7 @@ from nemo_curator.stages.audio.common.limits import DEFAULT_LIMITS, AudioLimits,
 from nemo_curator.stages.audio.common.refusals import refused
 from nemo_curator.stages.audio.common.waveforms import resample
 from nemo_curator.stages.base import ProcessingStage
-from nemo_curator.tasks import AudioTask, NoneTask
+from nemo_curator.tasks import AudioTask
 
 __all__ = ["MonoConversionStage"]
 
@@ -55,7 +55,7 @@ class MonoConversionStage(ProcessingStage[AudioTask, AudioTask]):
         if not self.strict_sample_rate:
             require("scipy", extra="audio", purpose=f"stage {self.name!r}")
 
-    def process(self, task: AudioTask) -> AudioTask | NoneTask:
+    def process(self, task: AudioTask) -> AudioTask | None:
         """Return the task with its waveform, or that it was dropped."""
         from nemo_curator.stages.audio.common.decoding import read_audio
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from nemo_curator.errors import OptionError, require
 from nemo_curator.stages.audio.common.limits import DEFAULT_LIMITS, AudioLimits, UnreadableAudio
-from nemo_curator.stages.audio.common.refusals import refused, task_name
+from nemo_curator.stages.audio.common.refusals import dropped, refused, task_name
 from nemo_curator.stages.audio.common.waveforms import ensure_mono, resample, waveform_of
 from nemo_curator.stages.audio.segmentation.regions import RegionRules, speech_regions
 from nemo_curator.stages.audio.segmentation.silero import FRAME_SAMPLES, SAMPLE_RATE, SileroVad
 from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.stages.worker_info import NodeInfo, WorkerMetadata
-from nemo_curator.tasks import AudioTask, NoneTask
+from nemo_curator.tasks import AudioTask
 
 if TYPE_CHECKING:
     from nemo_curator.stages.audio.common.decoding import Waveform
@@ -110,7 +110,7 @@ class VADSegmentationStage(ProcessingStage[AudioTask, AudioTask]):
                 raise RuntimeError(message)
         self.model.load()
 
-    def process(self, task: AudioTask) -> list[AudioTask] | AudioTask | NoneTask:
+    def process(self, task: AudioTask) -> list[AudioTask] | AudioTask | None:
         """Return an entry for every segment, or with `nested` one with all segments, or that there are none."""
         data = task.data
         try:
@@ -135,7 +135,7 @@ class VADSegmentationStage(ProcessingStage[AudioTask, AudioTask]):
             kept = {key: value for key, value in data.items() if key != self.waveform_key}
             return AudioTask(dataset_name=task.dataset_name, data={**kept, "segments": segments})
         if not segments:
-            return NoneTask(reason="no_speech")
+            return dropped("no_speech")
         return [AudioTask(dataset_name=task.dataset_name, data=segment) for segment in segments]
 
     def _found(self, waveform: Waveform, rate: int) -> list[tuple[int, int]]:
