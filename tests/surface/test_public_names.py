@@ -94,8 +94,15 @@ NAMES = {
         "PocketSphinxAdapter",
     ],
     "nemo_curator.stages.audio.inference.asr.stage": ["ASRStage"],
-    "nemo_curator.stages.audio.io": ["AudioToDocumentStage"],
+    "nemo_curator.stages.audio.io": ["AudioToDocumentStage", "SegmentExtractionStage"],
     "nemo_curator.stages.audio.io.convert": ["AudioToDocumentStage"],
+    "nemo_curator.stages.audio.io.extract_segments": [
+        "SegmentExtractionStage",
+        "detect_combo",
+        "extract_segments",
+        "load_manifest",
+        "load_manifests",
+    ],
     "nemo_curator.stages.audio.metrics": [
         "ComputeWERStage",
         "GetPairwiseWerStage",
