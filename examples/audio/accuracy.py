@@ -51,7 +51,7 @@ def asterisk(folder: Path, every: int) -> Iterator[dict[str, Any]]:
 
 def recognition(engine: str, entries: list[dict[str, Any]]) -> str:
     """Return a row of the table: recordings, seconds, errors in words and characters over all of them."""
-    pipeline = Pipeline("accuracy", stages=[GetAudioDurationStage(), ASRStage(engine), ComputeWERStage()])
+    pipeline = Pipeline("accuracy", stages=[GetAudioDurationStage(), ASRStage(engine, batch_size=4), ComputeWERStage()])
     tasks = [AudioTask(dataset_name="accuracy", data=dict(entry)) for entry in entries]
     found = [task.data for task in pipeline.run(LocalExecutor(num_workers=1), initial_tasks=tasks) or []]
     totals = {

@@ -37,6 +37,8 @@ NAMES = {
     "nemo_curator.pipeline.pipeline": ["Pipeline", "assign_root_task_ids"],
     "nemo_curator.pipeline.workflow": ["WorkflowBase", "WorkflowRunResult"],
     "nemo_curator.stages.audio": [
+        "ALMDataBuilderStage",
+        "ALMDataOverlapStage",
         "ASRStage",
         "AudioToDocumentStage",
         "BandFilterStage",
@@ -50,12 +52,14 @@ NAMES = {
         "PreserveByValueStage",
         "SIGMOSFilterStage",
         "SegmentConcatenationStage",
+        "SegmentExtractionStage",
         "SpeechRateStage",
         "TimestampMapperStage",
         "UTMOSFilterStage",
         "VADSegmentationStage",
         "WhisperHallucinationStage",
     ],
+    "nemo_curator.stages.audio.alm": ["ALMDataBuilderStage", "ALMDataOverlapStage"],
     "nemo_curator.stages.audio.common": [
         "AudioInfo",
         "AudioLimits",

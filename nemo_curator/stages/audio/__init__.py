@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from nemo_curator.utils.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from nemo_curator.stages.audio.alm import ALMDataBuilderStage, ALMDataOverlapStage
     from nemo_curator.stages.audio.common import (
         GetAudioDurationStage,
         ManifestReader,
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
         UTMOSFilterStage,
     )
     from nemo_curator.stages.audio.inference.asr import ASRStage
-    from nemo_curator.stages.audio.io import AudioToDocumentStage
+    from nemo_curator.stages.audio.io import AudioToDocumentStage, SegmentExtractionStage
     from nemo_curator.stages.audio.metrics import ComputeWERStage, GetPairwiseWerStage, SpeechRateStage
     from nemo_curator.stages.audio.postprocessing import TimestampMapperStage
     from nemo_curator.stages.audio.preprocessing import MonoConversionStage, SegmentConcatenationStage
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from nemo_curator.stages.audio.text_filtering import WhisperHallucinationStage
 
 __all__ = [
+    "ALMDataBuilderStage",
+    "ALMDataOverlapStage",
     "ASRStage",
     "AudioToDocumentStage",
     "BandFilterStage",
@@ -41,6 +44,7 @@ __all__ = [
     "PreserveByValueStage",
     "SIGMOSFilterStage",
     "SegmentConcatenationStage",
+    "SegmentExtractionStage",
     "SpeechRateStage",
     "TimestampMapperStage",
     "UTMOSFilterStage",
@@ -56,12 +60,13 @@ _PREPROCESSING = ("MonoConversionStage", "SegmentConcatenationStage")
 __getattr__ = lazy_names(
     __name__,
     {
+        **dict.fromkeys(("ALMDataBuilderStage", "ALMDataOverlapStage"), "alm"),
         **dict.fromkeys(_COMMON, "common"),
         **dict.fromkeys(_FILTERING, "filtering"),
         **dict.fromkeys(_METRICS, "metrics"),
         **dict.fromkeys(_PREPROCESSING, "preprocessing"),
         "ASRStage": "inference.asr",
-        "AudioToDocumentStage": "io",
+        **dict.fromkeys(("AudioToDocumentStage", "SegmentExtractionStage"), "io"),
         "TimestampMapperStage": "postprocessing",
         "VADSegmentationStage": "segmentation",
         "WhisperHallucinationStage": "text_filtering",
