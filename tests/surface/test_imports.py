@@ -41,6 +41,7 @@ HEAVY = {
         "nemo_curator.core.client",
         "nemo_curator.stages.base",
         "nemo_curator.stages.audio",
+        "nemo_curator.stages.audio.advanced_pipelines",
         "nemo_curator.stages.audio.common.decoding",
         "nemo_curator.stages.audio.common.manifest_writer",
         "nemo_curator.stages.audio.filtering.dnsmos",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from nemo_curator.utils.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from nemo_curator.stages.audio.advanced_pipelines import AudioDataFilterStage
     from nemo_curator.stages.audio.alm import ALMDataBuilderStage, ALMDataOverlapStage
     from nemo_curator.stages.audio.common import (
         GetAudioDurationStage,
@@ -25,13 +26,14 @@ if TYPE_CHECKING:
     from nemo_curator.stages.audio.metrics import ComputeWERStage, GetPairwiseWerStage, SpeechRateStage
     from nemo_curator.stages.audio.postprocessing import TimestampMapperStage
     from nemo_curator.stages.audio.preprocessing import MonoConversionStage, SegmentConcatenationStage
-    from nemo_curator.stages.audio.segmentation import VADSegmentationStage
+    from nemo_curator.stages.audio.segmentation import SpeakerSeparationStage, VADSegmentationStage
     from nemo_curator.stages.audio.text_filtering import WhisperHallucinationStage
 
 __all__ = [
     "ALMDataBuilderStage",
     "ALMDataOverlapStage",
     "ASRStage",
+    "AudioDataFilterStage",
     "AudioToDocumentStage",
     "BandFilterStage",
     "ComputeWERStage",
@@ -45,6 +47,7 @@ __all__ = [
     "SIGMOSFilterStage",
     "SegmentConcatenationStage",
     "SegmentExtractionStage",
+    "SpeakerSeparationStage",
     "SpeechRateStage",
     "TimestampMapperStage",
     "UTMOSFilterStage",
@@ -66,9 +69,10 @@ __getattr__ = lazy_names(
         **dict.fromkeys(_METRICS, "metrics"),
         **dict.fromkeys(_PREPROCESSING, "preprocessing"),
         "ASRStage": "inference.asr",
+        "AudioDataFilterStage": "advanced_pipelines",
         **dict.fromkeys(("AudioToDocumentStage", "SegmentExtractionStage"), "io"),
         "TimestampMapperStage": "postprocessing",
-        "VADSegmentationStage": "segmentation",
+        **dict.fromkeys(("SpeakerSeparationStage", "VADSegmentationStage"), "segmentation"),
         "WhisperHallucinationStage": "text_filtering",
     },
 )
