@@ -120,6 +120,13 @@ NAMES = {
     "nemo_curator.stages.audio.postprocessing": ["TimestampMapperStage"],
     "nemo_curator.stages.audio.preprocessing": ["MonoConversionStage", "SegmentConcatenationStage"],
     "nemo_curator.stages.audio.segmentation": ["SileroVad", "SpeakerSeparationStage", "VADSegmentationStage", "speech_regions"],
+    "nemo_curator.stages.audio.tagging": [
+        "JoinSplitAudioMetadataStage",
+        "MergeAlignmentDiarizationStage",
+        "ResampleAudioStage",
+        "SplitLongAudioStage",
+        "add_non_speaker_segments",
+    ],
     "nemo_curator.stages.audio.text_filtering": ["WhisperHallucinationStage"],
     "nemo_curator.stages.base": [
         "CompositeStage",
