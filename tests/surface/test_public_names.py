@@ -119,7 +119,12 @@ NAMES = {
     ],
     "nemo_curator.stages.audio.postprocessing": ["TimestampMapperStage"],
     "nemo_curator.stages.audio.preprocessing": ["MonoConversionStage", "SegmentConcatenationStage"],
-    "nemo_curator.stages.audio.segmentation": ["SileroVad", "SpeakerSeparationStage", "VADSegmentationStage", "speech_regions"],
+    "nemo_curator.stages.audio.segmentation": [
+        "SileroVad",
+        "SpeakerSeparationStage",
+        "VADSegmentationStage",
+        "speech_regions",
+    ],
     "nemo_curator.stages.audio.tagging": [
         "JoinSplitAudioMetadataStage",
         "MergeAlignmentDiarizationStage",

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sounds import SPEECH, soundfile, speech, tone, write
 
 from nemo_curator.errors import OptionError
@@ -21,6 +23,7 @@ def _wav(**changes: int) -> bytes:
     fmt, start = data.index(b"fmt ") + 8, data.index(b"data") + 4
     places = {
         "riff": (4, "<I"),
+        "codec": (fmt, "<H"),
         "channels": (fmt + 2, "<H"),
         "rate": (fmt + 4, "<I"),
         "bits": (fmt + 14, "<H"),
@@ -66,8 +69,9 @@ BROKEN: dict[str, tuple[Callable[[Path], bytes], str, str]] = {
     "text-with-another-name": (lambda _: b"this is not audio\n" * 40, "unreadable", "cannot be read as audio"),
     "header-cut-off": (lambda _: _wav()[:20], "unreadable", "cannot be read as audio"),
     "only-a-header": (lambda _: _wav()[:44], "empty", "has no samples"),
-    "no-channels": (lambda _: _wav(channels=0), "unreadable", "has 0 channels"),
+    "no-channels": (lambda _: _wav(channels=0), "unreadable", "Channel count is zero"),
     "no-sample-rate": (lambda _: _wav(rate=0), "unreadable", "cannot be read as audio"),
+    "codec-that-nobody-knows": (lambda _: _wav(codec=0x4242), "unreadable", "no audio that it can decode"),
     "sample-rate-of-2-GHz": (lambda _: _wav(rate=2_000_000_000), "unreadable", "sample rate of 2000000000 Hz"),
     "flac-cut-off": (_half_flac, "unreadable", "cut off or damaged"),
     "flac-claims-2-to-the-35": (_long_flac, "unreadable", "cut off or damaged"),
@@ -168,6 +172,25 @@ def test_what_libsndfile_does_not_know_is_read_by_ffmpeg(tmp_path: Path) -> None
         read_audio(path)
 
 
+def test_channels_that_appear_in_the_middle_do_not_crash_the_process(tmp_path: Path) -> None:
+    # PyAV 18.1 reads memory that is not there when a frame has more channels than the stream: found with damaged files.
+    av = pytest.importorskip("av")
+    data = b""
+    for channels, layout in ((1, "mono"), (6, "5.1")):
+        path = str(tmp_path / f"{channels}.aac")
+        with av.open(path, "w", format="adts") as container:
+            stream = container.add_stream("aac", rate=48000, layout=layout)
+            frame = av.AudioFrame.from_ndarray(np.tile(tone(0.5, 48000), (channels, 1)), format="fltp", layout=layout)
+            frame.sample_rate = 48000
+            for packet in (*stream.encode(frame), *stream.encode(None)):
+                container.mux(packet)
+        assert read_audio(path, mono=False)[0].shape[0] == channels
+        data += Path(path).read_bytes()
+    (tmp_path / "both.aac").write_bytes(data)
+    with pytest.raises(UnreadableAudio, match="changes its sample rate or its channels in the middle"):
+        read_audio(str(tmp_path / "both.aac"))
+
+
 def test_channels_are_averaged_or_kept(tmp_path: Path) -> None:
     path = write(tmp_path / "many.wav", tone(channels=6), subtype="FLOAT")
     assert read_audio(path, mono=False)[0].shape == (6, 16000)
@@ -223,3 +246,55 @@ def test_the_length_that_a_header_claims_has_limits_too(tmp_path: Path) -> None:
     path = tmp_path / "a.flac"
     path.write_bytes(_long_flac(tmp_path))
     assert get_audio_duration(str(path)) == -1.0
+
+
+ENCODED = (
+    *(("WAV", kind) for kind in ("PCM_16", "FLOAT", "IMA_ADPCM")),
+    ("FLAC", "PCM_16"),
+    ("OGG", "VORBIS"),
+    ("MP3", "MPEG_LAYER_III"),
+    ("AIFF", "PCM_16"),
+)
+
+
+@pytest.fixture(scope="module")
+def encoded(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    waveform, rate = speech(1)
+    folder = tmp_path_factory.mktemp("encoded")
+    found = []
+    for kind, subtype in ENCODED:
+        path = folder / f"{kind}-{subtype}"
+        write(path, waveform[:, 4000:8000], rate, subtype=subtype, kind=kind)
+        found.append(path.read_bytes())
+    return found
+
+
+@settings(max_examples=150)
+@given(
+    st.integers(0, len(ENCODED) - 1),
+    # Most of what can be wrong is wrong in a header.
+    st.lists(
+        st.tuples(
+            st.integers(0, 100) | st.integers(0, 10_000), st.sampled_from([0, 1, 127, 128, 255]) | st.integers(0, 255)
+        ),
+        max_size=12,
+    ),
+    st.none() | st.integers(0, 10_000),
+)
+def test_whatever_is_wrong_in_a_file_it_is_read_or_has_a_reason(
+    tmp_path: Path, encoded: list[bytes], which: int, changes: list[tuple[int, int]], length: int | None
+) -> None:
+    data = bytearray(encoded[which])
+    for at, value in changes:
+        data[at % len(data)] = value
+    path = tmp_path / "sound"
+    path.write_bytes(bytes(data[:length]))
+    limits = AudioLimits(max_seconds=60, max_samples=10**7)
+    try:
+        waveform, rate = read_audio(str(path), limits=limits)
+    except UnreadableAudio as error:
+        assert error.reason in {"unreadable", "empty", "not_finite", "too_long", "too_large"}  # noqa: PT017 - it may be raised or not
+    else:
+        assert waveform.shape[0] == 1
+        assert 0 < waveform.shape[1] <= 60 * rate
+        assert np.isfinite(waveform).all()

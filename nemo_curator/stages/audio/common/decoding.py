@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from nemo_curator.errors import require
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["AudioInfo", "audio_info", "read_audio"]
 
 _BLOCK = 1 << 16
+# FFmpeg keeps so many channels where PyAV looks for them.
+_MOST_PLANES = 8
 # FFmpeg's names of the containers that hold nothing but their own content.
 _CONTAINERS = (
     *(
@@ -208,30 +211,50 @@ def _with_av(path: str, source: Any, stack: ExitStack, first_error: Any) -> _Str
     try:
         # Of playlists and the like FFmpeg would open what they name, wherever that is.
         options = {"format_whitelist": ",".join(_CONTAINERS), "protocol_whitelist": "file"}
-        container = stack.enter_context(av.open(source, options=options))
-        streams = list(container.streams.audio)
-        formats = [(stream.rate, stream.channels) for stream in streams]
-    except (FFmpegError, OSError, ValueError) as error:
+        container: Any = stack.enter_context(av.open(source, options=options))
+        # A stream of a codec that nobody knows has no context, and nothing of what a stream has otherwise.
+        streams = [stream for stream in container.streams.audio if stream.codec_context is not None]
+        frames = container.decode(streams[0]) if streams else iter(())
+        # What the stream says may be another thing than what comes out of it.
+        first = next(frames, None)
+    except (FFmpegError, OSError, ValueError, IndexError) as error:
         message = f"{path} cannot be read as audio: {first_error.error_string.rstrip('.')}. FFmpeg says: {getattr(error, 'strerror', error)}"
         raise UnreadableAudio(message, "unreadable") from error
     if not streams:
-        message = f"{path} has no sound: FFmpeg finds {container.format.long_name}, and no audio stream in it"
+        message = f"{path} has no sound: FFmpeg finds {container.format.long_name}, and no audio that it can decode"
         raise UnreadableAudio(message, "unreadable")
-    return _Stream(*formats[0], None, _av_blocks(path, container, streams[0]))
+    if first is None:
+        return _Stream(streams[0].rate, streams[0].channels, 0, iter(()))
+    rate, channels = _format_of(first)
+    if channels > _MOST_PLANES:
+        message = f"{path} has {channels} channels; FFmpeg's formats are read up to {_MOST_PLANES}"
+        raise UnreadableAudio(message, "unreadable")
+    return _Stream(rate, channels, None, _av_blocks(path, chain([first], frames), (rate, channels)))
 
 
-def _av_blocks(path: str, container: Any, stream: Any) -> Iterator[Any]:
+def _format_of(frame: Any) -> tuple[int, int]:
+    return frame.rate, frame.layout.nb_channels
+
+
+def _av_blocks(path: str, frames: Iterator[Any], wanted: tuple[int, int]) -> Iterator[Any]:
     import av  # pyright: ignore[reportMissingImports] - an extra
     from av.error import FFmpegError  # pyright: ignore[reportMissingImports] - an extra
 
     # Planar float whatever the codec gives; rate and layout stay, as both are None.
     convert = av.AudioResampler(format="fltp")
     try:
-        for frame in container.decode(stream):
+        for frame in frames:
+            # PyAV reads channels that a frame does not have, and the process crashes, if a damaged file has more of them in the middle.
+            if _format_of(frame) != wanted:
+                message = f"{path} changes its sample rate or its channels in the middle. It is damaged"
+                raise UnreadableAudio(message, "unreadable")
             for out in convert.resample(frame):
                 yield out.to_ndarray().T
         for out in convert.resample(None):
             yield out.to_ndarray().T
-    except (FFmpegError, ValueError) as error:
+    except (
+        FFmpegError,
+        IndexError,
+    ) as error:  # IndexError: PyAV meets a stream that was not there when the file was opened
         message = f"{path} cannot be decoded: {getattr(error, 'strerror', error)}. It is cut off or damaged"
         raise UnreadableAudio(message, "unreadable") from error

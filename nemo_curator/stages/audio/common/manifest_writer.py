@@ -30,6 +30,7 @@ class ManifestWriterStage(ProcessingStage[AudioTask, AudioTask]):
     In a run every call writes a file of its own into the folder ``<output_path>.parts``, under a name made from the task's id: writing
     again after a crash replaces it by the same. When the run is complete, and not before, the parts are put together in the order
     of ids, and the result takes the place of an earlier manifest. The parts stay: a later run with the same checkpoint goes on from them.
+    ``with_(batch_size=256)`` makes fewer and larger parts, of entries that then finish together.
     Shards that finish at the same moment may leave one of them out of the file; the last one to finish has all.
 
     Called without an engine, `process` appends its line to the file, which `setup` empties.
