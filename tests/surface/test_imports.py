@@ -24,6 +24,8 @@ HEAVY = {
     "av",
     "cv2",
     "PIL",
+    "scipy",
+    "soundfile",
 }
 
 
@@ -41,6 +43,14 @@ HEAVY = {
         "nemo_curator.backends.ray_actor_pool",
         "nemo_curator.core.client",
         "nemo_curator.stages.base",
+        "nemo_curator.stages.audio",
+        "nemo_curator.stages.audio.advanced_pipelines",
+        "nemo_curator.stages.audio.common.decoding",
+        "nemo_curator.stages.audio.common.manifest_writer",
+        "nemo_curator.stages.audio.filtering.dnsmos",
+        "nemo_curator.stages.audio.inference.asr.stage",
+        "nemo_curator.stages.audio.metrics.get_wer",
+        "nemo_curator.stages.audio.segmentation.vad",
         "nemo_curator.stages.file_partitioning",
         "nemo_curator.stages.text.io.reader",
         "nemo_curator.stages.text.io.writer",

@@ -1,0 +1,1 @@
+"""Curating speech: an example, and the figures on labelled recordings."""

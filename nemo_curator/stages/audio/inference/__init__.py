@@ -1,0 +1,1 @@
+"""Models that listen. Importing this package imports no model library."""

@@ -1,0 +1,33 @@
+"""Steps around taggers of long recordings. Importing this package imports no audio library."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nemo_curator.utils.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from nemo_curator.stages.audio.tagging.merge import MergeAlignmentDiarizationStage, add_non_speaker_segments
+    from nemo_curator.stages.audio.tagging.resample import ResampleAudioStage
+    from nemo_curator.stages.audio.tagging.split import JoinSplitAudioMetadataStage, SplitLongAudioStage
+
+__all__ = [
+    "JoinSplitAudioMetadataStage",
+    "MergeAlignmentDiarizationStage",
+    "ResampleAudioStage",
+    "SplitLongAudioStage",
+    "add_non_speaker_segments",
+]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        **dict.fromkeys(("MergeAlignmentDiarizationStage", "add_non_speaker_segments"), "merge"),
+        **dict.fromkeys(("JoinSplitAudioMetadataStage", "SplitLongAudioStage"), "split"),
+        "ResampleAudioStage": "resample",
+    },
+)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
