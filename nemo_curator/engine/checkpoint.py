@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import IO, Any, Self
 
-from nemo_curator.engine.checkpoint_log import Log, entry_of, files_of, header_of, line_of, parse
+from nemo_curator.engine.checkpoint_log import Log, entry_of, header_of, line_of, parse, settle
 from nemo_curator.engine.fingerprint import changes, digest_of, fingerprints
 from nemo_curator.engine.lease import BEAT_SECONDS, Lease
 from nemo_curator.engine.plan import ExecutionPlan, with_sources
@@ -59,6 +59,7 @@ class Past:
         others: Sources that other versions have finished, by what was different in them.
         warnings: What could not be read, a sentence each.
         files: Files that this version of the pipeline has written.
+        runs: The highest number of a run.
     """
 
     begun: bool = False
@@ -66,6 +67,7 @@ class Past:
     others: dict[str, int] = field(default_factory=dict[str, int])
     warnings: list[str] = field(default_factory=list[str])
     files: PastFiles = field(default_factory=PastFiles)
+    runs: int = 0
 
     def in_words(self, path: str) -> str:
         """Return it for people."""
@@ -174,16 +176,17 @@ class Checkpoint:
             found = _NAME.fullmatch(name)
             parse(name, data, logs.setdefault(found["run"] if found else name, Log()), past.warnings)
         seen_elsewhere: dict[str, set[bytes]] = {}
-        ours: list[Log] = []
+        readable: list[tuple[Log, bool]] = []
         for log in logs.values():
-            why = "; ".join(changes(log.stages, self._stages)) if log.stages is not None else ""
+            if log.stages is None:
+                continue
+            why = "; ".join(changes(log.stages, self._stages))
             if why:
                 seen_elsewhere.setdefault(why, set()).update(log.finished)
-            elif log.stages is not None:
-                past.finished |= log.finished
-                ours.append(log)
+            readable.append((log, not why))
+            past.runs = max(past.runs, log.number)
         past.others = {why: len(marks) for why, marks in seen_elsewhere.items()}
-        past.files = files_of(ours)
+        past.finished, past.files = settle(readable)
         return past
 
     def note(self, written: Iterable[FileNote], finished: Iterable[str]) -> None:
@@ -221,7 +224,7 @@ class Checkpoint:
             raise CheckpointError(message) from error
 
     def _new_writer(self) -> _Appended | _Parts:
-        first = header_of(self._plan.name, self._stages)
+        first = header_of(self._plan.name, self._stages, self.past.runs + 1)
         stem = f"{_PREFIX}{digest_of(first)[:12]}-{secrets.token_hex(6)}"
         if is_remote_url(self.path):
             return _Parts(self._fs, posixpath.join(self._folder, stem), first)

@@ -15,7 +15,7 @@ from nemo_curator.engine.written import FileNote, PastFiles
 from nemo_curator.errors import CheckpointError
 from nemo_curator.utils.output_manifest import WrittenFile
 
-__all__ = ["Log", "entry_of", "files_of", "header_of", "line_of", "parse"]
+__all__ = ["Log", "entry_of", "header_of", "line_of", "parse", "settle"]
 
 # Format 1 had no files.
 _KIND, _FORMAT = "nemo_curator finished sources", 2
@@ -27,23 +27,26 @@ class Log:
 
     Attributes:
         stages: What the sources went through; `None` if nothing could be read.
+        number: Runs that begin when others are over have higher numbers.
         finished: Marks of the sources that are finished.
         files: Stage, file and the marks of the sources in it.
         is_damaged: There was more, which cannot be read.
     """
 
     stages: list[StageFingerprint] | None = None
+    number: int = 0
     finished: set[bytes] = field(default_factory=set[bytes])
     files: list[tuple[str, WrittenFile, set[bytes]]] = field(default_factory=list[tuple[str, WrittenFile, set[bytes]]])
     is_damaged: bool = False
 
 
-def header_of(pipeline: str, stages: Sequence[StageFingerprint]) -> bytes:
+def header_of(pipeline: str, stages: Sequence[StageFingerprint], number: int) -> bytes:
     """Return the first line of a file."""
     header = {
         "kind": _KIND,
         "format": _FORMAT,
         "pipeline": pipeline,
+        "number": number,
         "stages": [[stage.name, stage.parts] for stage in stages],
     }
     return json.dumps(header, sort_keys=True).encode() + b"\n"
@@ -63,13 +66,13 @@ def entry_of(note: FileNote) -> dict[str, Any]:
 def parse(name: str, data: bytes, log: Log, warnings: list[str]) -> None:
     """Add to a log what a file of it says, which may be nothing."""
     first, _, rest = data.partition(b"\n")
-    stages = _header(name, first, warnings)
-    if stages is None:
+    header = _header(name, first, warnings)
+    if header is None:
         log.is_damaged = True
         return
     if log.is_damaged:
         return
-    log.stages = stages
+    log.stages, log.number = header
     lines = rest.split(b"\n")[:-1]
     # What follows the last line feed is nothing, or a line that was being written when its run was killed.
     for number, line in enumerate(lines):
@@ -99,19 +102,52 @@ def _file_in(said: object) -> tuple[str, WrittenFile, set[bytes]] | None:
         return None
 
 
-def files_of(logs: Iterable[Log]) -> PastFiles:
-    """Return which files of some runs are whole: those of sources that are finished, in the run that has finished them."""
-    past = PastFiles()
-    for log in logs:
+def settle(logs: Iterable[tuple[Log, bool]]) -> tuple[set[bytes], PastFiles]:
+    """Return which sources are finished, and which files are whole: those of sources that are finished, in the run that has finished them.
+
+    A file that a later run has put in the place of an earlier one's is the later one's, whoever comes back: a source whose file is no longer there
+    as it was written is not finished. So an input that changes to and fro, or a parameter, costs time and no data.
+
+    Args:
+        logs: Of all runs, and whether the sources of a run went through the pipeline that is to go on.
+    """
+    finished: set[bytes] = set()
+    last: dict[str, _Entry] = {}
+    for log, is_ours in sorted(logs, key=lambda pair: pair[0].number):
         for stage, file, marks in log.files:
-            if marks and marks <= log.finished:
-                past.whole.setdefault(stage, {})[file.path] = file, frozenset(marks)
-            else:
-                past.loose.setdefault(stage, set()).add(file.path)
-    return past
+            before = last.get(file.path)
+            counts = is_ours and bool(marks) and marks <= log.finished
+            if before is not None and before.log is not log:
+                if before.file != file:
+                    finished -= before.marks
+                elif before.counts and counts:
+                    # The same content again: it is there for either.
+                    marks = marks | before.marks
+            last[file.path] = _Entry(stage, file, frozenset(marks), log, is_ours, counts)
+        if is_ours:
+            finished |= log.finished
+    past = PastFiles()
+    for path, entry in last.items():
+        if not entry.is_ours:
+            continue
+        if entry.counts and entry.marks <= finished:
+            past.whole.setdefault(entry.stage, {})[path] = entry.file, entry.marks
+        else:
+            past.loose.setdefault(entry.stage, set()).add(path)
+    return finished, past
 
 
-def _header(name: str, line: bytes, warnings: list[str]) -> list[StageFingerprint] | None:
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    stage: str
+    file: WrittenFile
+    marks: frozenset[bytes]
+    log: Log
+    is_ours: bool
+    counts: bool
+
+
+def _header(name: str, line: bytes, warnings: list[str]) -> tuple[list[StageFingerprint], int] | None:
     try:
         header: Any = json.loads(line)
     except ValueError:
@@ -130,10 +166,11 @@ def _header(name: str, line: bytes, warnings: list[str]) -> list[StageFingerprin
         warnings.append(f"{name} was written by an older version, which did not note files, and counts for nothing")
         return None
     try:
-        return [
+        stages = [
             StageFingerprint(str(stage), {str(part): str(digest) for part, digest in parts.items()})
             for stage, parts in fields["stages"]
         ]
+        return stages, int(fields.get("number", 0))
     except (KeyError, TypeError, ValueError, AttributeError):
         warnings.append(f"the header of {name} is damaged, so it counts for nothing")
         return None

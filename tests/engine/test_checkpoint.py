@@ -129,6 +129,51 @@ def test_files_are_whole_with_their_sources(path: str) -> None:
     assert _read(path, amount=2).files == PastFiles()
 
 
+def _other(number: int, content: str, *names: str) -> FileNote:
+    return FileNote("writer", WrittenFile(f"/out/{number}", number, 10 * number, content * 32), names)
+
+
+def test_a_file_is_the_last_run_s_that_wrote_it(path: str) -> None:
+    # An input changes: its source has another name, and its output the same one.
+    for content, source in [("aa", "old"), ("bb", "new")]:
+        with Checkpoint(path, _plan()) as checkpoint:
+            checkpoint.note([_other(1, content, source), _note(2, "else")], [source, "else"])
+    past = _read(path)
+    assert past.finished == _marks(["new", "else"])
+    assert past.files.whole["writer"]["/out/1"] == (_other(1, "bb").file, frozenset(_marks(["new"])))
+    # It changes back: the old one is done again, and then counts.
+    with Checkpoint(path, _plan()) as checkpoint:
+        checkpoint.note([_other(1, "aa", "old")], ["old"])
+    assert _read(path).finished == _marks(["old", "else"])
+
+
+def test_a_file_that_another_version_of_the_pipeline_has_replaced_is_not_there(path: str) -> None:
+    for amount, content in [(1, "aa"), (2, "bb")]:
+        with Checkpoint(path, _plan(amount)) as checkpoint:
+            checkpoint.note([_other(1, content, "a"), _other(2, "cc", "b")], ["a", "b"])
+    assert _read(path, amount=1).finished == _marks(["b"])
+    assert _read(path, amount=2).finished == _marks(["a", "b"])
+
+
+def test_a_file_that_was_replaced_by_a_run_that_did_not_finish_it_is_not_there(path: str) -> None:
+    with Checkpoint(path, _plan()) as checkpoint:
+        checkpoint.note([_other(1, "aa", "old"), _other(2, "aa", "old")], ["old"])
+    with Checkpoint(path, _plan()) as checkpoint:
+        checkpoint.note([_other(1, "bb", "new")], [])
+    past = _read(path)
+    assert past.finished == set()
+    assert past.files == PastFiles(loose={"writer": {"/out/1", "/out/2"}})
+
+
+def test_two_sources_of_the_same_content_are_both_finished(path: str) -> None:
+    for source in ("old", "new"):
+        with Checkpoint(path, _plan()) as checkpoint:
+            checkpoint.note([_other(1, "aa", source)], [source])
+    past = _read(path)
+    assert past.finished == _marks(["old", "new"])
+    assert past.files.whole["writer"]["/out/1"][1] == _marks(["old", "new"])
+
+
 def test_what_is_forgotten_is_not_there(path: str) -> None:
     with Checkpoint(path, _plan()) as checkpoint:
         checkpoint.note([_note(1, "a")], ["a"])

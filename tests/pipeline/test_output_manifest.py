@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -190,6 +191,23 @@ def test_shards_of_one_checkpoint_and_a_run_of_all(tmp_path: Path) -> None:
     assert pipeline.last_report.sources_left_out == 40
     assert list(OutputFolder(str(out)).manifests()) == ["manifest.json"]
     assert set(_manifest(out)["written"]) == set(contents(out))
+
+
+def test_an_input_that_changes_to_and_fro(tmp_path: Path) -> None:
+    folder, inputs = tmp_path / "out", tmp_path / "in"
+    inputs.mkdir()
+    for name in ("a", "b"):
+        (inputs / f"{name}.jsonl").write_text(f'{{"text": "{name}"}}\n')
+    for text in ("old", "new", "new", "old", "old", "new"):
+        (inputs / "a.jsonl").write_text(f'{{"text": "{text}"}}\n')
+        os.utime(inputs / "a.jsonl", (0, len(text) + ord(text[0])))
+        pipeline = Pipeline(name="p", stages=[JsonlReader(str(inputs)), JsonlWriter(str(folder), mode="overwrite")])
+        pipeline.run(INLINE, checkpoint_path=str(tmp_path / "checkpoint"))
+        found = sorted(
+            json.loads(line)["text"] for path in folder.glob("*.jsonl") for line in path.read_text().splitlines()
+        )
+        assert found == ["b", text]
+        assert check_output(str(folder)) == []
 
 
 @pytest.mark.parametrize("mode", ["ignore", "overwrite"])
