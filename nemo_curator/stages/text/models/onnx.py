@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from nemo_curator.errors import DataError, OptionError, require
-from nemo_curator.stages.text.models.base import EmbeddingModel, LabelModel, ModelHandle, check_file
+from nemo_curator.stages.text.models.base import EmbeddingModel, LabelModel, ModelHandle, check_file, digest_of_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,6 +49,7 @@ class _OnnxModel(ModelHandle):
         threads: int = 1,
     ) -> None:
         self.path = str(path)
+        self.digest = digest_of_file(self.path)
         self.tokenizer_path = str(tokenizer_path or Path(self.path).parent / "tokenizer.json")
         self.output = output
         self.max_tokens = max_tokens

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from nemo_curator.engine.fingerprint import digest_of
 from nemo_curator.stages.text import recipes
 from nemo_curator.stages.text.filters import DocumentFilter, HistogramFilter, ScoreFilter, TokenCountFilter, heuristic
 from nemo_curator.stages.text.filters.fasttext import FastTextLangId, FastTextQualityFilter, default_langid_model
@@ -55,6 +56,13 @@ SPECIAL: dict[str, Any] = {
     "FastTextLangId": lambda: FastTextLangId(default_langid_model()),
     "FastTextQualityFilter": lambda: FastTextQualityFilter(default_langid_model(), "__label__en"),
 }
+
+
+def made_anew(name: str) -> DocumentFilter:
+    """Return a filter that nobody has used: neither a model nor anything else is loaded."""
+    if name in SPECIAL:
+        return SPECIAL[name]()
+    return pickle.loads(pickle.dumps(filters()[name]))
 
 
 @cache
@@ -184,6 +192,15 @@ def test_a_filter_travels_and_is_a_stage(name: str) -> None:
     assert len(kept) + sum(drops.values()) == len(TEXTS) + 1
     assert all(drops)
     assert kept["score"].notna().all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_checkpoint_does_not_see_that_a_filter_was_used(name: str) -> None:
+    used, fresh = made_anew(name), made_anew(name)
+    before = pickle.dumps(fresh)
+    check(used, TEXTS["prose"])
+    assert digest_of(used) == digest_of(fresh)
+    assert len(pickle.dumps(used)) == len(before) < 100_000
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in LANGUAGE_MODELS])

@@ -69,11 +69,7 @@ class CommonCrawlHTMLExtractor(DocumentExtractor):
         self._given_lists = (
             None if stop_lists is None else {name: frozenset(words) for name, words in stop_lists.items()}
         )
-        self._default_lists: dict[str, frozenset[str]] | None = None
         self._language = PageLanguage()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_default_lists": None}
 
     def check_before_run(self) -> None:
         """Raise `MissingExtra` if a package is not installed."""
@@ -110,11 +106,7 @@ class CommonCrawlHTMLExtractor(DocumentExtractor):
         return {**kept, "language": language, "text": "\n\n".join(paragraphs)}
 
     def _lists(self) -> dict[str, frozenset[str]]:
-        if self._given_lists is not None:
-            return self._given_lists
-        if self._default_lists is None:
-            self._default_lists = default_stop_lists()
-        return self._default_lists
+        return default_stop_lists() if self._given_lists is None else self._given_lists
 
 
 def _decode(content: bytes | str) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache
 
 from nemo_curator.errors import require
-from nemo_curator.stages.text.filters.fasttext import FastTextLangId, default_langid_model
+from nemo_curator.stages.text.filters.fasttext import default_langid_model
+from nemo_curator.stages.text.models.fasttext import FastTextFile
 
 __all__ = ["PageLanguage", "default_stop_lists"]
 
@@ -41,6 +42,11 @@ def default_stop_lists() -> dict[str, frozenset[str]]:
         MissingExtra: jusText is not installed.
     """
     require("justext", extra="text-download", purpose="the default stop lists")
+    return dict(_stop_lists())
+
+
+@cache
+def _stop_lists() -> dict[str, frozenset[str]]:
     import justext
 
     lists = {name.upper(): frozenset(justext.get_stoplist(name)) for name in sorted(justext.get_stoplists())}
@@ -49,12 +55,6 @@ def default_stop_lists() -> dict[str, frozenset[str]]:
 
 class PageLanguage:
     """Recognises the language of a page by its visible text. Picklable; the model is loaded at the first call."""
-
-    def __init__(self) -> None:
-        self._model: FastTextLangId | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_model": None}
 
     def check_before_run(self) -> None:
         """Raise `MissingExtra` if a package is not installed."""
@@ -68,7 +68,9 @@ class PageLanguage:
         text = extract_plain_text(html)[:_ENOUGH]
         if not any(map(str.isalpha, text)):
             return None
-        if self._model is None:
-            self._model = FastTextLangId(default_langid_model(), 0.0)
-        code = next(iter(self._model._predict(text, labels=1)), "")
-        return _NAMES.get(code)
+        return _NAMES.get(_model().likeliest(text)[0])
+
+
+@cache
+def _model() -> FastTextFile:
+    return FastTextFile(default_langid_model())
