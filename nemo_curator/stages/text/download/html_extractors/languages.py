@@ -68,7 +68,9 @@ class PageLanguage:
         text = extract_plain_text(html)[:_ENOUGH]
         if not any(map(str.isalpha, text)):
             return None
-        return _NAMES.get(_model().likeliest(text)[0])
+        model = _model()
+        answer = model.likeliest(text)
+        return None if answer == model.prior else _NAMES.get(answer[0])
 
 
 @cache
