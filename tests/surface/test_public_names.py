@@ -138,7 +138,16 @@ NAMES = {
     ],
     "nemo_curator.stages.text.filters.histogram": ["HistogramFilter"],
     "nemo_curator.stages.text.filters.token": ["TokenCountFilter"],
-    "nemo_curator.stages.text.io.reader": ["JsonlReader", "ParquetReader"],
+    "nemo_curator.stages.text.io.reader": [
+        "HtmlFileReader",
+        "HtmlFileReaderStage",
+        "JsonlReader",
+        "JsonlReaderStage",
+        "ParquetReader",
+        "ParquetReaderStage",
+        "TextFileReader",
+        "TextFileReaderStage",
+    ],
     "nemo_curator.stages.text.io.writer": ["JsonlWriter", "ParquetWriter"],
     "nemo_curator.stages.text.language": [
         "Cld3Identifier",

@@ -14,6 +14,7 @@ from nemo_curator.stages.text.download.html_extractors import (
     TrafilaturaExtractor,
 )
 from nemo_curator.stages.text.download.html_extractors.languages import PageLanguage, default_stop_lists
+from nemo_curator.stages.text.utils.decoding import decode
 
 __all__ = ["CommonCrawlHTMLExtractor", "make_algorithm"]
 
@@ -87,7 +88,8 @@ class CommonCrawlHTMLExtractor(DocumentExtractor):
 
     def extract(self, record: dict[str, Any]) -> dict[str, Any] | None:
         """Return the document of a page, paragraphs with a blank line between them; `None` if there is none."""
-        html = _decode(record["content"])
+        content = record["content"]
+        html = content if isinstance(content, str) else decode(content, html=True, errors="replace")
         language = self._language.name_of(html)
         stop_words = None if language is None else self._lists().get(language)
         if language is None or stop_words is None:
@@ -107,11 +109,3 @@ class CommonCrawlHTMLExtractor(DocumentExtractor):
 
     def _lists(self) -> dict[str, frozenset[str]]:
         return default_stop_lists() if self._given_lists is None else self._given_lists
-
-
-def _decode(content: bytes | str) -> str:
-    if isinstance(content, str):
-        return content
-    from resiliparse.parse.encoding import bytes_to_str, detect_encoding
-
-    return bytes_to_str(content, detect_encoding(content, from_html_meta=True) or "utf-8")
