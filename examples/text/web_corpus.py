@@ -75,7 +75,7 @@ def train_quality_model(path: Path) -> None:
     train_linear_model([text for text, _ in training], [label for _, label in training], path)
 
 
-def good_enough(quality_score: float) -> bool:
+def prose_quality(quality_score: float) -> bool:
     """Say whether a document is kept, by its probability of being prose: after so many rules, most are nearly certain."""
     return quality_score >= 0.95
 
@@ -99,7 +99,7 @@ def build_pipeline(warcs: Path, quality_model: Path, corpus: Path, dropped: Path
         .add_stage(ApplyRules(c4_rules(), name="c4", exclusions=sink))
         .add_stage(ApplyRules([FineWebQuality()], name="fineweb", exclusions=sink))
         .add_stage(ClassifierStage(quality_model, "quality", "quality_score", score_label="high", name="quality"))
-        .add_stage(Filter(good_enough, "quality_score", name="quality_low", exclusions=sink))
+        .add_stage(Filter(prose_quality, "quality_score", name="prose_quality", exclusions=sink))
         .add_stage(PiiStage("redact"))
         .add_stage(ParquetWriter(str(corpus), fields=COLUMNS))
     )
