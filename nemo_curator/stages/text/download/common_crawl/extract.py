@@ -13,7 +13,7 @@ from nemo_curator.stages.text.download.html_extractors import (
     ResiliparseExtractor,
     TrafilaturaExtractor,
 )
-from nemo_curator.stages.text.download.html_extractors.languages import PageLanguage, default_stop_lists
+from nemo_curator.stages.text.download.html_extractors.languages import PageLanguage, shared_stop_lists
 from nemo_curator.stages.text.utils.decoding import decode
 
 __all__ = ["CommonCrawlHTMLExtractor", "make_algorithm"]
@@ -108,4 +108,4 @@ class CommonCrawlHTMLExtractor(DocumentExtractor):
         return {**kept, "language": language, "text": "\n\n".join(paragraphs)}
 
     def _lists(self) -> dict[str, frozenset[str]]:
-        return default_stop_lists() if self._given_lists is None else self._given_lists
+        return shared_stop_lists() if self._given_lists is None else self._given_lists

@@ -32,7 +32,7 @@ _NAMES = {
 # jusText has none for these, and none are needed where stop words cannot be counted.
 _WITHOUT_LIST = ("THAI", "CHINESE", "JAPANESE")
 # More of a page does not make the answer surer.
-_ENOUGH = 20_000
+_ENOUGH = 10_000
 
 
 def default_stop_lists() -> dict[str, frozenset[str]]:
@@ -41,12 +41,13 @@ def default_stop_lists() -> dict[str, frozenset[str]]:
     Raises:
         MissingExtra: jusText is not installed.
     """
-    require("justext", extra="text-download", purpose="the default stop lists")
-    return dict(_stop_lists())
+    return dict(shared_stop_lists())
 
 
 @cache
-def _stop_lists() -> dict[str, frozenset[str]]:
+def shared_stop_lists() -> dict[str, frozenset[str]]:
+    """Return the same dictionary every time, for callers that do not change it."""
+    require("justext", extra="text-download", purpose="the default stop lists")
     import justext
 
     lists = {name.upper(): frozenset(justext.get_stoplist(name)) for name in sorted(justext.get_stoplists())}
