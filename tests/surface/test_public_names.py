@@ -153,7 +153,8 @@ NAMES = {
         "TextFileReader",
         "TextFileReaderStage",
     ],
-    "nemo_curator.stages.text.io.writer": ["JsonlWriter", "ParquetWriter"],
+    "nemo_curator.stages.text.io.writer": ["JsonlWriter", "MegatronTokenizerWriter", "ParquetWriter"],
+    "nemo_curator.stages.text.io.writer.megatron_tokenizer": ["MegatronTokenizerWriter"],
     "nemo_curator.stages.text.language": [
         "Cld3Identifier",
         "FastTextIdentifier",

@@ -111,10 +111,10 @@ def open_tokenizer(path: str, max_tokens: int | None) -> Any:
     return tokenizer
 
 
-def encode_texts(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
-    """Return the tokens of every text. A lone surrogate counts as a question mark."""
+def encode_texts(tokenizer: Any, texts: Sequence[str], *, special_tokens: bool = True) -> list[list[int]]:
+    """Return the tokens of every text, with those that stand around it or without. A lone surrogate counts as a question mark."""
     sound = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
-    return [encoded.ids for encoded in tokenizer.encode_batch(sound)]
+    return [encoded.ids for encoded in tokenizer.encode_batch(sound, add_special_tokens=special_tokens)]
 
 
 def padded(rows: Sequence[Sequence[int] | Numbers], side: str = "right") -> dict[str, Numbers]:

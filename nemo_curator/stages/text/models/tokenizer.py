@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from nemo_curator.errors import InputError, OptionError, require
+from nemo_curator.errors import DataError, InputError, OptionError, require
 from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.stages.text.models.base import ModelHandle, check_file, digest_of_file
 from nemo_curator.stages.text.models.batching import batches_by_length
@@ -22,6 +23,9 @@ INPUT_IDS_FIELD = "input_ids"
 ATTENTION_MASK_FIELD = "attention_mask"
 SEQ_ORDER_FIELD = "_curator_seq_order"
 """Column of the places that rows had before they were sorted by length."""
+
+
+_USUAL_ENDS = ("<|endoftext|>", "</s>", "<|end_of_text|>", "<eos>", "<|im_end|>")
 
 
 class TokenizerStage(ProcessingStage[DocumentBatch, DocumentBatch]):
@@ -156,12 +160,46 @@ class TokenizerHandle(ModelHandle):
             message = f"the tokenizer of {self.identifier!r} is neither in a folder nor to be had from the hub: {error}"
             raise InputError(message) from error
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the tokens of every text."""
+    def encode(self, texts: Sequence[str], *, special_tokens: bool = True) -> list[list[int]]:
+        """Return the tokens of every text, with those that the tokenizer puts around a text or without."""
         if self.path is not None:
-            return encode_texts(self.model, texts)
+            return encode_texts(self.model, texts, special_tokens=special_tokens)
+        if not texts:
+            return []
         sound = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
-        return self.model(sound, truncation=True, max_length=self.max_tokens)["input_ids"] if sound else []
+        limit = {"truncation": True, "max_length": self.max_tokens} if special_tokens else {}
+        return self.model(sound, add_special_tokens=special_tokens, **limit)["input_ids"]
+
+    @property
+    def vocabulary_size(self) -> int | None:
+        """The number of tokens, those that were added included; `None` if the tokenizer does not say. Loads it."""
+        if self.path is not None:
+            return self.model.get_vocab_size(with_added_tokens=True)
+        return len(self.model) if hasattr(self.model, "__len__") else None
+
+    @property
+    def eos_id(self) -> int | None:
+        """The token that ends a text; `None` if there is none. Loads the tokenizer.
+
+        A ``tokenizer.json`` does not say which it is: the ``tokenizer_config.json`` beside it does, or else the usual names are looked for.
+        """
+        if self.path is None:
+            return self.model.eos_token_id
+        said = _named_end(Path(self.path).parent / "tokenizer_config.json")
+        ids = [self.model.token_to_id(name) for name in ([said] if said else _USUAL_ENDS)]
+        return next((number for number in ids if number is not None), None)
+
+
+def _named_end(config: Path) -> str | None:
+    """Return the name of the token that ends a text, as a tokenizer's configuration has it: a string, or an object with its content."""
+    try:
+        named = json.loads(config.read_text(encoding="utf-8")).get("eos_token")
+    except FileNotFoundError:
+        return None
+    except (ValueError, AttributeError) as error:
+        message = f"{config} is not the configuration of a tokenizer: {error}"
+        raise DataError(message) from error
+    return named.get("content") if isinstance(named, dict) else named
 
 
 def check_padding_side(side: str) -> None:
