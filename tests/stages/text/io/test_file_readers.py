@@ -4,12 +4,13 @@ import bz2
 import gzip
 import lzma
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from awkward_texts import TEXTS
 from fsspec.implementations.memory import MemoryFileSystem
 
+from nemo_curator.backends.local import LocalExecutor
 from nemo_curator.errors import DataError, InputError, OptionError
 from nemo_curator.pipeline import Pipeline
 from nemo_curator.stages.deduplication.id_generator import CURATOR_DEDUP_ID_STR
@@ -22,7 +23,6 @@ from nemo_curator.stages.text.io.reader import (
 )
 from nemo_curator.stages.text.utils.decoding import decode
 from nemo_curator.tasks import FileGroupTask
-from nemo_curator.testing import BackendUnderTest
 
 GERMAN = "Schöne Grüße aus Köln, die Straße ist naß und das Öl ist teuer.\r\n"
 RUSSIAN = "Все люди рождаются свободными и равными в своем достоинстве и правах."  # noqa: RUF001
@@ -139,13 +139,14 @@ def test_wrong_options(options: dict[str, Any], said: str) -> None:
         TextFileReaderStage(fields=["text"])
 
 
-def test_a_folder_on_every_backend(backend: BackendUnderTest, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["inline", "threads", "processes"])
+def test_a_folder(mode: Literal["inline", "threads", "processes"], tmp_path: Path) -> None:
     pages = tmp_path / "site"
     for number in range(7):
         write(pages / str(number % 2) / f"{number}.html", f"<p>page {number}</p>".encode())
     write(pages / "style.css", b"p {}")
     reader = HtmlFileReader(str(pages), files_per_partition=3, path_field="url", _generate_ids=True)
-    batches = Pipeline("pages", stages=[reader]).run(backend.make(preserve_order=True)) or []
+    batches = Pipeline("pages", stages=[reader]).run(LocalExecutor(mode=mode, num_workers=2, preserve_order=True)) or []
     rows = [row for batch in batches for row in batch.to_pyarrow().to_pylist()]
     assert [row["html"] for row in rows] == [f"<p>page {number}</p>" for number in (0, 2, 4, 6, 1, 3, 5)]
     assert rows[1]["url"] == str(pages / "0" / "2.html")

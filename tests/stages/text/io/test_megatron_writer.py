@@ -3,18 +3,18 @@ from __future__ import annotations
 import json
 import struct
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
+from nemo_curator.backends.local import LocalExecutor
 from nemo_curator.errors import DataError, InputError, OptionError
 from nemo_curator.pipeline import Pipeline
 from nemo_curator.stages.text.io.writer import MegatronTokenizerWriter
 from nemo_curator.tasks import DocumentBatch, FileGroupTask
-from nemo_curator.testing import BackendUnderTest
 from nemo_curator.utils.output_manifest import check_output
 
 WORDS = {"?": 0, "one": 1, "two": 2, "three": 3, "</s>": 4, "[CLS]": 5}
@@ -113,12 +113,14 @@ def test_a_batch_without_documents(tmp_path: Path) -> None:
     assert write(stage)[1] == Dataset([], 8, [0])
 
 
-def test_it_is_the_same_on_every_backend(backend: BackendUnderTest, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["inline", "threads", "processes"])
+def test_it_is_the_same_in_every_mode(mode: Literal["inline", "threads", "processes"], tmp_path: Path) -> None:
     writer = MegatronTokenizerWriter(str(tmp_path / "out"), model_identifier=tokenizer(tmp_path), mode="overwrite")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "old.idx").write_bytes(b"old")
     tasks = [batch(*TEXTS), batch("one"), batch("two two")]
-    outputs = Pipeline("tokens", stages=[writer]).run(backend.make(preserve_order=True), initial_tasks=tasks) or []
+    executor = LocalExecutor(mode=mode, num_workers=2, preserve_order=True)
+    outputs = Pipeline("tokens", stages=[writer]).run(executor, initial_tasks=tasks) or []
     found = [read(*(Path(path).read_bytes() for path in reversed(out.data))).documents for out in outputs]
     assert found == [[[1, 2, 3], [2], [3, 0]], [[1]], [[2, 2]]]
     assert check_output(str(tmp_path / "out")) == []
