@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         TextFileReaderStage,
     )
     from nemo_curator.stages.text.io.reader.jsonl import JsonlReader, JsonlReaderStage
+    from nemo_curator.stages.text.io.reader.lance import LancePartitioningStage, LanceReader, LanceReaderStage
     from nemo_curator.stages.text.io.reader.parquet import ParquetReader, ParquetReaderStage
 
 __all__ = [
@@ -21,13 +22,16 @@ __all__ = [
     "HtmlFileReaderStage",
     "JsonlReader",
     "JsonlReaderStage",
+    "LancePartitioningStage",
+    "LanceReader",
+    "LanceReaderStage",
     "ParquetReader",
     "ParquetReaderStage",
     "TextFileReader",
     "TextFileReaderStage",
 ]
 
-_MODULES = {"Html": "files", "Text": "files", "Json": "jsonl", "Parq": "parquet"}
+_MODULES = {"Html": "files", "Text": "files", "Json": "jsonl", "Lanc": "lance", "Parq": "parquet"}
 
 __getattr__ = lazy_names(__name__, {name: _MODULES[name[:4]] for name in __all__})
 
