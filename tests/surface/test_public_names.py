@@ -157,7 +157,14 @@ NAMES = {
         "TextFileReaderStage",
     ],
     "nemo_curator.stages.text.io.reader.lance": ["LancePartitioningStage", "LanceReader", "LanceReaderStage"],
-    "nemo_curator.stages.text.io.writer": ["JsonlWriter", "MegatronTokenizerWriter", "ParquetWriter"],
+    "nemo_curator.stages.text.io.writer": [
+        "JsonlWriter",
+        "LanceWriter",
+        "MegatronTokenizerWriter",
+        "ParquetWriter",
+        "commit_lance_checkpoint",
+    ],
+    "nemo_curator.stages.text.io.writer.lance": ["LanceWriter", "commit_lance_checkpoint"],
     "nemo_curator.stages.text.io.writer.megatron_tokenizer": ["MegatronTokenizerWriter"],
     "nemo_curator.stages.text.language": [
         "Cld3Identifier",
