@@ -17,12 +17,13 @@ from typing import Any
 
 from benchmarks.measure import ROOT
 
-__all__ = ["OUT", "describe_folder", "make_copies", "make_corpus", "make_short_documents"]
+__all__ = ["OUT", "SHARDS", "describe_folder", "make_copies", "make_corpus", "make_short_documents"]
 
 OUT = ROOT / "benchmarks" / "out"
 """Everything that benchmarks write; not in version control."""
 
-_SHARDS = ROOT / "examples" / "data" / "multilingual_html"
+SHARDS = ROOT / "examples" / "data" / "multilingual_html"
+"""The folder of the example corpus's files."""
 _SCRIPT = re.compile(r"<(script|style)\b.*?</\1>", re.DOTALL | re.IGNORECASE)
 _TAG = re.compile(r"<[^>]*>")
 _MIB = 1024**2
@@ -128,7 +129,7 @@ def _endless_lines() -> Iterator[bytes]:
 
 
 def _documents() -> Iterator[dict[str, Any]]:
-    for shard in sorted(_SHARDS.glob("*.jsonl.gz")):
+    for shard in sorted(SHARDS.glob("*.jsonl.gz")):
         with gzip.open(shard, "rt", encoding="utf-8") as lines:
             for line in lines:
                 record = json.loads(line)

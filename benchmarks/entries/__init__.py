@@ -18,6 +18,8 @@ USUAL = (
     "noop_tasks",
     "jsonl",
     "fineweb_recipe",
+    "language_identification",
+    "extraction",
     "back_pressure",
     "guards",
     "checkpoints",

@@ -35,7 +35,13 @@ _log = logging.getLogger(__name__)
 _DEFAULT_EXTENSIONS = [".jsonl", ".json", ".parquet"]
 _LARGE_FILE = 512 * 1000**2
 _PART = 256 * 1000**2
-_READERS = {".parquet": "ParquetReader", ".jsonl": "JsonlReader", ".json": "JsonlReader"}
+_READERS = {
+    ".parquet": "ParquetReader",
+    ".jsonl": "JsonlReader",
+    ".json": "JsonlReader",
+    ".html": "HtmlFileReader",
+    ".htm": "HtmlFileReader",
+}
 # Asking an object store about every path of a long list takes minutes; what is missing then shows when it is read.
 _REMOTE_PATHS_CHECKED = 16
 

@@ -6,6 +6,7 @@ gzip, bzip2 and xz come with Python; Zstandard and LZ4 with pyarrow, which is im
 from __future__ import annotations
 
 import contextlib
+import io
 import posixpath
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,8 +63,13 @@ def extensions_of(path: str) -> tuple[str, ...]:
     return (last, inner) if inner else (last,)
 
 
-def decompress(data: bytes, method: str) -> bytes:
+def decompress(data: bytes, method: str, limit: int | None = None) -> bytes:
     """Return the content of a compressed file.
+
+    Args:
+        data: The file.
+        method: One of the values of `COMPRESSION_SUFFIXES`.
+        limit: Unpack no more than this many bytes and one, for files of whose makers nothing is known: a thousandfold is possible.
 
     Raises:
         CompressionError: The data is not of this kind, damaged, or ends before its end.
@@ -75,7 +81,7 @@ def decompress(data: bytes, method: str) -> bytes:
         message = "it is empty, without even the header of a compressed file"
         raise CompressionError(message)
     try:
-        return _decompress(data, method)
+        return _decompress(data, method) if limit is None else _beginning(data, method, limit + 1)
     except EOFError:
         message = f"it ends in the middle of its {method} stream, after {len(data)} bytes: it was cut off"
     except (OSError, ValueError, zlib.error, lzma.LZMAError) as error:
@@ -100,6 +106,20 @@ def _decompress(data: bytes, method: str) -> bytes:
 
     with pa.CompressedInputStream(pa.BufferReader(data), method) as stream:
         return stream.read()
+
+
+def _beginning(data: bytes, method: str, size: int) -> bytes:
+    if method in {"gzip", "bz2", "xz"}:
+        import bz2
+        import gzip
+        import lzma
+
+        with {"gzip": gzip.open, "bz2": bz2.open, "xz": lzma.open}[method](io.BytesIO(data)) as stream:
+            return stream.read(size)
+    import pyarrow as pa
+
+    with pa.CompressedInputStream(pa.BufferReader(data), method) as stream:
+        return stream.read(size)
 
 
 def _until_end(decompressor: Any, data: bytes) -> bytes:

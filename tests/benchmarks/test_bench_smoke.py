@@ -12,28 +12,19 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_entries_print_ratios_and_write_every_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "names", [("import_time", "hello", "fineweb_recipe"), ("language_identification", "extraction")], ids="-".join
+)
+def test_entries_print_ratios_and_write_every_run(tmp_path: Path, names: tuple[str, ...]) -> None:
     told = tmp_path / "told.json"
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks",
-        "import_time",
-        "hello",
-        "fineweb_recipe",
-        "--tiny",
-        "--repeats",
-        "1",
-        "--markdown",
-        "--json",
-        str(told),
-    ]
+    options = ["--tiny", "--repeats", "1", "--markdown", "--json", str(told)]
+    command = [sys.executable, "-m", "benchmarks", *names, *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
 
     assert done.returncode == 0, done.stderr
     assert "| reference |" in done.stdout
     entries = json.loads(told.read_text())["entries"]
-    assert set(entries) == {"import_time", "hello", "fineweb_recipe"}
+    assert set(entries) == set(names)
     for entry in entries.values():
         for case in entry["cases"]:
             assert case["ratios"][case["reference"]]["median"] == 1

@@ -85,3 +85,14 @@ def test_methods_have_other_names_and_suffixes() -> None:
     assert [suffix_for(method) for method in (None, "gzip", "zstd")] == ["", ".gz", ".zst"]
     with pytest.raises(ValueError, match=re.escape("compression 'rar' is not known; known: gzip, bz2, xz, zstd, lz4")):
         known_method("rar")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_more_is_unpacked_than_is_wanted(method: str) -> None:
+    data = compress(b"x" * 10**6, method)
+    assert decompress(data, method, limit=100) == b"x" * 101
+    assert decompress(data, method, limit=10**6) == b"x" * 10**6
+    with pytest.raises(CompressionError):
+        decompress(data[: len(data) // 2], method, limit=10**6)
+    with pytest.raises(CompressionError):
+        decompress(b"nothing of that kind", method, limit=100)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nemo_curator.errors import OptionError
 from nemo_curator.stages.base import CompositeStage, ProcessingStage
@@ -12,6 +12,9 @@ from nemo_curator.stages.text.classifiers.stage import ClassifierStage, Educatio
 from nemo_curator.stages.text.models.base import LabelModel
 from nemo_curator.stages.text.models.choose import make_label_model
 from nemo_curator.tasks import DocumentBatch
+
+if TYPE_CHECKING:
+    from nemo_curator.stages.text.io.writer.base import BaseWriter
 
 __all__ = [
     "ContentTypeClassifier",
@@ -45,6 +48,8 @@ class NamedClassifier(CompositeStage[DocumentBatch, DocumentBatch]):
         keep_tokens: Refused: tokens are never a column here.
         use_existing_tokens: Refused, for the same reason.
         model: The model, if it is not the published one, or not from the hub.
+        hf_token: Token of the hub.
+        exclusions: With `filter_by`, a folder for the documents that go, with the reason in a column ``drop_reason``, or a writer for them.
     """
 
     identifier: ClassVar[str]
@@ -71,6 +76,7 @@ class NamedClassifier(CompositeStage[DocumentBatch, DocumentBatch]):
         *,
         model: Model | None = None,
         hf_token: str | None = None,
+        exclusions: str | BaseWriter | None = None,
     ) -> None:
         super().__init__()
         if keep_tokens or use_existing_tokens:
@@ -88,6 +94,7 @@ class NamedClassifier(CompositeStage[DocumentBatch, DocumentBatch]):
         self.autocast = autocast
         self.model = model
         self.hf_token = hf_token
+        self.exclusions = exclusions
 
     def decompose(self) -> list[ProcessingStage[Any, Any]]:
         """Return the one stage.
@@ -108,6 +115,7 @@ class NamedClassifier(CompositeStage[DocumentBatch, DocumentBatch]):
             "sort_by_length": self.sort_by_length,
             "model_inference_batch_size": self.model_inference_batch_size,
             "name": f"{self.name}_model",
+            "exclusions": self.exclusions,
         }
 
     def _label_model(self) -> LabelModel:

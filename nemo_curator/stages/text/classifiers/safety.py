@@ -144,7 +144,7 @@ class PromptTaskComplexityClassifier(CompositeStage[DocumentBatch, DocumentBatch
         cache_dir: Not used: there is no model that could be fetched.
         text_field: Column of the prompt.
         filter_by: Refused: there is no single label.
-        max_chars: How much of a prompt the model gets.
+        max_chars: How much of a prompt the model gets; by default all that its 512 tokens take.
         sort_by_length: Not used.
         model_inference_batch_size: Prompts in one call of the model.
         autocast: Not used.
@@ -158,7 +158,7 @@ class PromptTaskComplexityClassifier(CompositeStage[DocumentBatch, DocumentBatch
         cache_dir: str | None = None,
         text_field: str = "text",
         filter_by: Collection[str] | None = None,
-        max_chars: int = 2000,
+        max_chars: int | None = None,
         sort_by_length: bool = True,
         model_inference_batch_size: int = 256,
         autocast: bool = True,
@@ -196,7 +196,7 @@ class _PromptStage(ModelStageBase):
     name = "PromptTaskComplexityClassifier_model"
     _model: PromptModel
 
-    def __init__(self, model: PromptModel, text_field: str, max_chars: int, size: int) -> None:
+    def __init__(self, model: PromptModel, text_field: str, max_chars: int | None, size: int) -> None:
         self._model = model
         self.text_field = text_field
         self.max_chars = max_chars

@@ -13,6 +13,7 @@ from nemo_curator.stages.text.models.base import LabelModel
 from nemo_curator.stages.text.models.batching import in_batches
 from nemo_curator.stages.text.models.choose import make_label_model
 from nemo_curator.stages.text.utils.columns import with_columns
+from nemo_curator.stages.text.utils.excluding import ExcludingStage
 from nemo_curator.stages.text.utils.rows import Rows
 from nemo_curator.stages.worker_info import NodeInfo, WorkerMetadata
 from nemo_curator.tasks import DocumentBatch
@@ -20,6 +21,7 @@ from nemo_curator.tasks import DocumentBatch
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from nemo_curator.stages.text.io.writer.base import BaseWriter
     from nemo_curator.stages.text.models.base import Matrix
 
 __all__ = ["ClassifierStage", "EducationalScoreStage", "ModelStageBase"]
@@ -65,7 +67,7 @@ class ModelStageBase(ProcessingStage[DocumentBatch, DocumentBatch]):
         """Return the batch with new columns; `texts` are those of the rows `asked`, all others are blank."""
 
 
-class _LabelStage(ModelStageBase):
+class _LabelStage(ModelStageBase, ExcludingStage):
     """A stage whose model gives probabilities."""
 
     _model: LabelModel
@@ -84,8 +86,12 @@ class _LabelStage(ModelStageBase):
         sort_by_length: bool,
         model_inference_batch_size: int,
         name: str,
+        exclusions: str | BaseWriter | None,
     ) -> None:
         check_arguments(filter_by, model_inference_batch_size)
+        if exclusions is not None and filter_by is None:
+            message = f"stage {name!r}: exclusions is where dropped documents go, so it needs filter_by; without it every document stays"
+            raise OptionError(message)
         self._model = model
         self.label_field = label_field
         self.text_field = text_field
@@ -94,6 +100,7 @@ class _LabelStage(ModelStageBase):
         self.sort_by_length = sort_by_length
         self.model_inference_batch_size = model_inference_batch_size
         self.name = name
+        self._exclude_to(exclusions)
 
     def _ask(self, texts: Sequence[str]) -> Matrix:
         return in_batches(
@@ -104,17 +111,23 @@ class _LabelStage(ModelStageBase):
             sort=self.sort_by_length,
         )
 
-    def _filtered(self, batch: DocumentBatch, labels: Sequence[str | None]) -> DocumentBatch:
-        """Keep the rows whose label is wanted; count the others as ``<label_field>_other``, blank ones as ``<label_field>_blank``."""
+    def _filtered(self, task: DocumentBatch, batch: DocumentBatch, labels: Sequence[str | None]) -> DocumentBatch:
+        """Keep the rows whose label is wanted; count the others as ``<label_field>_other``, blank ones as ``<label_field>_blank``.
+
+        Args:
+            task: The batch as it came.
+            batch: The same with labels and scores.
+            labels: The labels.
+        """
         if self.filter_by is None:
             return batch
         wanted = set(self.filter_by)
         rows = Rows(batch)
-        rows.keep([label in wanted for label in labels])
-        self.record_drops(f"{self.label_field}_blank", sum(label is None for label in labels))
-        self.record_drops(
-            f"{self.label_field}_other", sum(label is not None and label not in wanted for label in labels)
-        )
+        blank, other = f"{self.label_field}_blank", f"{self.label_field}_other"
+        reasons = [None if label in wanted else blank if label is None else other for label in labels]
+        excluded: dict[int, str] = {}
+        self._drop(rows, reasons, excluded)
+        self._write_excluded(task, excluded)
         return rows.to_batch()
 
 
@@ -136,6 +149,7 @@ class ClassifierStage(_LabelStage):
         sort_by_length: Put texts of like length into one batch of the model.
         model_inference_batch_size: Texts in one batch of the model.
         name: Name of the stage.
+        exclusions: With `filter_by`, a folder for the documents that go, with the reason in a column ``drop_reason``, or a writer for them.
     """
 
     def __init__(
@@ -152,6 +166,7 @@ class ClassifierStage(_LabelStage):
         sort_by_length: bool = True,
         model_inference_batch_size: int = 256,
         name: str = "classifier",
+        exclusions: str | BaseWriter | None = None,
     ) -> None:
         super().__init__(
             make_label_model(model),
@@ -162,6 +177,7 @@ class ClassifierStage(_LabelStage):
             sort_by_length,
             model_inference_batch_size,
             name,
+            exclusions,
         )
         self.score_field = score_field
         self.score_label = score_label
@@ -197,7 +213,7 @@ class ClassifierStage(_LabelStage):
             columns[self.score_field] = pa.array(scores, pa.float32())
         if self.probabilities_field:
             columns[self.probabilities_field] = vectors(probabilities, asked, task.num_items)
-        return self._filtered(with_columns(task, columns), labels)
+        return self._filtered(task, with_columns(task, columns), labels)
 
 
 class EducationalScoreStage(_LabelStage):
@@ -217,6 +233,7 @@ class EducationalScoreStage(_LabelStage):
         sort_by_length: Put texts of like length into one batch of the model.
         model_inference_batch_size: Texts in one batch of the model.
         name: Name of the stage.
+        exclusions: With `filter_by`, a folder for the documents that go, with the reason in a column ``drop_reason``, or a writer for them.
     """
 
     def __init__(
@@ -232,6 +249,7 @@ class EducationalScoreStage(_LabelStage):
         sort_by_length: bool = True,
         model_inference_batch_size: int = 256,
         name: str = "educational_score",
+        exclusions: str | BaseWriter | None = None,
     ) -> None:
         super().__init__(
             model,
@@ -242,6 +260,7 @@ class EducationalScoreStage(_LabelStage):
             sort_by_length,
             model_inference_batch_size,
             name,
+            exclusions,
         )
         self.float_score_field = float_score_field
         self.int_score_field = int_score_field
@@ -270,7 +289,7 @@ class EducationalScoreStage(_LabelStage):
             self.int_score_field: pa.array(rounded, pa.int64()),
             self.label_field: pa.array(labels, pa.string()),
         }
-        return self._filtered(with_columns(task, columns), labels)
+        return self._filtered(task, with_columns(task, columns), labels)
 
 
 def vectors(matrix: Matrix, asked: Sequence[int], count: int) -> pa.Array:

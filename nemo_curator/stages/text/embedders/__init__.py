@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 from nemo_curator.utils.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from nemo_curator.stages.text.embedders.model_stage import EmbeddingModelStage
     from nemo_curator.stages.text.embedders.stage import EmbeddingCreatorStage, EmbeddingStage
+    from nemo_curator.stages.text.embedders.vllm_stage import VLLMEmbeddingModelStage
 
-__all__ = ["EmbeddingCreatorStage", "EmbeddingStage"]
+__all__ = ["EmbeddingCreatorStage", "EmbeddingModelStage", "EmbeddingStage", "VLLMEmbeddingModelStage"]
 
-__getattr__ = lazy_names(__name__, dict.fromkeys(__all__, "stage"))
+_MODULES = {"EmbeddingModelStage": "model_stage", "VLLMEmbeddingModelStage": "vllm_stage"}
+
+__getattr__ = lazy_names(__name__, {name: _MODULES.get(name, "stage") for name in __all__})
 
 
 def __dir__() -> list[str]:

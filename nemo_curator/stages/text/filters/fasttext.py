@@ -9,14 +9,15 @@ import ast
 from hashlib import blake2b
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from nemo_curator.errors import DataError, InputError, require
 from nemo_curator.stages.text.filters.base import DocumentFilter
+from nemo_curator.stages.text.models.fasttext import FastTextFile
 
 __all__ = ["FastTextLangId", "FastTextQualityFilter", "default_langid_model"]
 
 _LABEL = "__label__"
+_UNKNOWN = "[0.0, 'UNKNOWN']"
 
 
 def default_langid_model() -> str:
@@ -34,14 +35,13 @@ def default_langid_model() -> str:
 
 
 class _FastTextFilter(DocumentFilter):
-    """Loads a model once per worker, and asks it about one line of text."""
+    """Has a model, which every worker loads for itself: neither pickles nor fingerprints hold it, but the digest of its file."""
 
     def __init__(self, model_path: str) -> None:
         if not model_path:
             message = f"{type(self).__name__} needs the path of a fastText model"
             raise ValueError(message)
-        self._model_path = str(model_path)
-        self._model: Any = None
+        self._file = FastTextFile(model_path)
 
     def model_check_or_download(self) -> None:
         """Look whether the model is on this machine.
@@ -49,31 +49,11 @@ class _FastTextFilter(DocumentFilter):
         Raises:
             InputError: It is not; a `FileNotFoundError`.
         """
-        if not Path(self._model_path).exists():
-            message = f"there is no fastText model at {self._model_path}"
-            raise InputError(message)
+        self._file.prepare()
 
     def load_model(self) -> None:
         """Load the model."""
-        self._load()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_model": None}
-
-    def _load(self) -> Any:
-        require("fasttext", extra="text", purpose=type(self).__name__)
-        self.model_check_or_download()
-        import fasttext
-
-        self._model = fasttext.load_model(self._model_path)
-        return self._model
-
-    def _predict(self, text: str, labels: int) -> dict[str, float]:
-        """Return the probabilities of the likeliest labels; the model reads one line and knows no lone surrogates."""
-        model = self._model or self._load()
-        line = " ".join(text.split("\n")).encode("utf-8", "replace").decode("utf-8")
-        names, probabilities = model.predict(line, k=labels)
-        return {name.removeprefix(_LABEL): min(float(p), 1.0) for name, p in zip(names, probabilities, strict=True)}
+        self._file.load()
 
 
 class FastTextLangId(_FastTextFilter):
@@ -81,7 +61,8 @@ class FastTextLangId(_FastTextFilter):
 
     The score is a string, ``"[probability, 'CODE']"``, so that it fits a column of any file format; `ast.literal_eval` reads
     it. Codes are in capitals (``'EN'``), those with a script as the model has them (``'eng_Latn'``). A text without a letter or
-    digit is not shown to the model, which would give it some language; its score is ``"[0.0, 'UNKNOWN']"``.
+    digit is not shown to the model, which would give it some language; its score is ``"[0.0, 'UNKNOWN']"``. So is that of a text in
+    which the model knows no character sequence: it answers with its prior then, the answer to an empty text.
 
     The report counts what it drops as ``lang_id_unsure`` or ``lang_id_other``.
 
@@ -101,8 +82,11 @@ class FastTextLangId(_FastTextFilter):
     def score_document(self, text: str) -> str:
         """Return probability and code of the likeliest language."""
         if not any(map(str.isalnum, text)):
-            return "[0.0, 'UNKNOWN']"
-        ((code, probability),) = self._predict(text, labels=1).items()
+            return _UNKNOWN
+        answer = self._file.likeliest(text)
+        if answer == self._file.prior:
+            return _UNKNOWN
+        code, probability = answer
         return str([probability, code if "_" in code else code.upper()])
 
     def keep_document(self, scores: str) -> bool:
@@ -151,7 +135,7 @@ class FastTextQualityFilter(_FastTextFilter):
 
     def score_document(self, text: str) -> float:
         """Return the probability of the label."""
-        return self._predict(text, labels=-1).get(self._label, 0.0)
+        return self._file.answers(text).get(self._label, 0.0)
 
     def keep_document(self, scores: float) -> bool:
         """Draw, and keep if the draw is above ``1 - score``."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from nemo_curator.errors import require
 from nemo_curator.stages.text.filters.base import DocumentFilter
+from nemo_curator.stages.text.models.base import ModelHandle
 
 __all__ = ["TokenCountFilter"]
 
@@ -45,27 +46,27 @@ class TokenCountFilter(DocumentFilter):
             raise ValueError(message)
         if hf_model_name is not None:
             require("transformers", extra="tokenizers", purpose="TokenCountFilter with hf_model_name")
-        self._tokenizer = tokenizer
-        self._model_name = hf_model_name
-        self._hf_token = hf_token
+        self._given = tokenizer
+        self._named = None
+        if hf_model_name is not None:
+            self._named = _HubTokenizer(hf_model_name, hf_token, dict(transformers_init_kwargs or {}))
         self._min, self._max = min_tokens, max_tokens
-        self._options = dict(transformers_init_kwargs or {})
 
     def model_check_or_download(self) -> None:
         """Fetch the tokenizer's files from the hub, unless they are here. Once per stage and node."""
-        if self._model_name is not None:
-            self._from_hub()
+        if self._named is not None:
+            self._named.prepare()
 
     def load_tokenizer(self) -> None:
         """Load the tokenizer. Once per worker."""
-        if self._tokenizer is None:
-            self._tokenizer = self._from_hub()
+        if self._named is not None:
+            self._named.load()
 
     def score_document(self, text: str) -> int:
         """Return the number of tokens."""
-        self.load_tokenizer()
+        tokenizer = self._given if self._named is None else self._named.model
         # Tokenizers know no lone surrogates.
-        return len(self._tokenizer.encode(text.encode("utf-8", "replace").decode("utf-8"), add_special_tokens=False))
+        return len(tokenizer.encode(text.encode("utf-8", "replace").decode("utf-8"), add_special_tokens=False))
 
     def keep_document(self, scores: int) -> bool:
         """Keep within the limits, both included."""
@@ -75,10 +76,19 @@ class TokenCountFilter(DocumentFilter):
         """Say on which side of the limits the number is."""
         return f"{self.name}_{'low' if score < self._min else 'high'}"
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_tokenizer": self._tokenizer if self._model_name is None else None}
 
-    def _from_hub(self) -> Any:
+class _HubTokenizer(ModelHandle):
+    """The tokenizer of a model on the hub, or in a folder."""
+
+    def __init__(self, name: str, token: str | None, options: dict[str, Any]) -> None:
+        self.name = name
+        self.token = token
+        self.options = options
+
+    def prepare(self) -> None:
+        self._load()
+
+    def _load(self) -> Any:
         from transformers import AutoTokenizer  # pyright: ignore[reportMissingImports] - an extra
 
-        return AutoTokenizer.from_pretrained(self._model_name, token=self._hf_token, **self._options)
+        return AutoTokenizer.from_pretrained(self.name, token=self.token, **self.options)

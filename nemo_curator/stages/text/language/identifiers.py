@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from nemo_curator.errors import OptionError, did_you_mean, require
-from nemo_curator.stages.text.models.base import ModelHandle, check_file
+from nemo_curator.stages.text.models.base import ModelHandle
+from nemo_curator.stages.text.models.fasttext import FastTextFile
 
 __all__ = [
     "UNKNOWN",
@@ -73,19 +74,14 @@ class FastTextIdentifier(LanguageIdentifier):
     def __init__(self, model_path: str | None = None) -> None:
         from nemo_curator.stages.text.filters.fasttext import default_langid_model
 
-        self.model_path = model_path or default_langid_model()
+        self._file = FastTextFile(model_path or default_langid_model())
 
     def prepare(self) -> None:
         """Look whether the model is there."""
-        check_file(self.model_path, "the fastText language model")
+        self._file.prepare()
 
-    def _load(self) -> Any:
-        require("fasttext", extra="text", purpose=type(self).__name__)
-        self.prepare()
-        import fasttext
-
-        model = fasttext.load_model(self.model_path)
-        return model, _top(model, "")
+    def _load(self) -> None:
+        self._file.load()
 
     def identify(self, texts: Sequence[str]) -> list[tuple[str, float]]:
         """Return the likeliest label of each text; the model reads one line, so line breaks become spaces.
@@ -93,9 +89,9 @@ class FastTextIdentifier(LanguageIdentifier):
         What it says about a text in which it knows no character sequence is what it says about an empty one. That is no answer
         but its prior, and becomes ``und`` with confidence 0.
         """
-        model, prior = self.model
-        found = [_top(model, _sound(text).replace("\n", " ")) for text in texts]
-        return [(UNKNOWN, 0.0) if answer == prior else answer for answer in found]
+        found = list(map(self._file.likeliest, texts))
+        prior = self._file.prior
+        return [(UNKNOWN, 0.0) if answer == prior else (canonical_language(answer[0]), answer[1]) for answer in found]
 
 
 class Cld3Identifier(LanguageIdentifier):
@@ -150,11 +146,6 @@ def make_identifier(which: str | LanguageIdentifier) -> LanguageIdentifier:
         message = f"there is no language identifier {which!r}; there are: {', '.join(_BY_NAME)}.{did_you_mean(which, _BY_NAME)}"
         raise OptionError(message)
     return _BY_NAME[which]()
-
-
-def _top(model: Any, line: str) -> tuple[str, float]:
-    names, probabilities = model.predict(line, k=1)
-    return canonical_language(names[0].removeprefix("__label__")), min(float(probabilities[0]), 1.0)
 
 
 def _sound(text: str) -> str:

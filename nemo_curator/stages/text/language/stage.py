@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from nemo_curator.errors import OptionError
-from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.stages.text.language.identifiers import (
     UNKNOWN,
     LanguageIdentifier,
@@ -17,6 +15,7 @@ from nemo_curator.stages.text.language.identifiers import (
 )
 from nemo_curator.stages.text.language.scripts import dominant_script
 from nemo_curator.stages.text.utils.columns import with_columns
+from nemo_curator.stages.text.utils.excluding import ExcludingStage
 from nemo_curator.stages.text.utils.rows import Rows
 from nemo_curator.stages.worker_info import NodeInfo, WorkerMetadata
 from nemo_curator.tasks import DocumentBatch
@@ -24,12 +23,14 @@ from nemo_curator.tasks import DocumentBatch
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from nemo_curator.stages.text.io.writer.base import BaseWriter
+
 __all__ = ["LanguageIdentificationStage"]
 
 _Found = tuple[str, float]
 
 
-class LanguageIdentificationStage(ProcessingStage[DocumentBatch, DocumentBatch]):
+class LanguageIdentificationStage(ExcludingStage):
     """Writes the language of a document, how sure the model is, and the script of most of its letters.
 
     Language: a code of ISO 639-1 where there is one, else of 639-3; ``und`` (confidence 0) for a text without letters, which no
@@ -56,6 +57,8 @@ class LanguageIdentificationStage(ProcessingStage[DocumentBatch, DocumentBatch])
         drop: Drop what is not certain or of another language.
         max_chars: How much of a text the models read. The script is that of the same part.
         name: Name of the stage.
+        exclusions: With ``drop=True``, a folder for the documents that go, with the reason in a column ``drop_reason``, as JSON Lines; or a
+            `ParquetWriter` or `JsonlWriter` for them; `None` to forget them.
     """
 
     outputs_are_complete = True
@@ -76,8 +79,14 @@ class LanguageIdentificationStage(ProcessingStage[DocumentBatch, DocumentBatch])
         drop: bool = False,
         max_chars: int = 10_000,
         name: str = "language_identification",
+        exclusions: str | BaseWriter | None = None,
     ) -> None:
         _check_options(second_model, require_agreement, languages, drop)
+        if exclusions is not None and not drop:
+            message = (
+                "exclusions is where dropped documents go, so it needs drop=True; without drop every document stays"
+            )
+            raise OptionError(message)
         self.text_field = text_field
         self.language_field = language_field
         self.confidence_field = confidence_field
@@ -89,6 +98,7 @@ class LanguageIdentificationStage(ProcessingStage[DocumentBatch, DocumentBatch])
         self.drop = drop
         self.max_chars = max_chars
         self.name = name
+        self._exclude_to(exclusions)
         self._first = make_identifier(model)
         self._second = None if second_model is None else make_identifier(second_model)
 
@@ -126,7 +136,7 @@ class LanguageIdentificationStage(ProcessingStage[DocumentBatch, DocumentBatch])
                 (code if why is None else UNKNOWN, sure) for (code, sure), why in zip(found, verdicts, strict=True)
             ]
         batch = with_columns(task, self._columns(texts, found, agreed))
-        return self._without_dropped(batch, verdicts) if self.drop else batch
+        return self._without_dropped(task, batch, verdicts) if self.drop else batch
 
     def _identifiers(self) -> list[LanguageIdentifier]:
         return [identifier for identifier in (self._first, self._second) if identifier is not None]
@@ -159,11 +169,13 @@ class LanguageIdentificationStage(ProcessingStage[DocumentBatch, DocumentBatch])
             columns[self.agreement_field] = pa.array(agreed, pa.bool_())
         return columns
 
-    def _without_dropped(self, batch: DocumentBatch, verdicts: Sequence[str | None]) -> DocumentBatch:
+    def _without_dropped(
+        self, task: DocumentBatch, batch: DocumentBatch, verdicts: Sequence[str | None]
+    ) -> DocumentBatch:
         rows = Rows(batch)
-        rows.keep([why is None for why in verdicts])
-        for reason, count in Counter(why for why in verdicts if why is not None).items():
-            self.record_drops(reason, count)
+        excluded: dict[int, str] = {}
+        self._drop(rows, verdicts, excluded)
+        self._write_excluded(task, excluded)
         return rows.to_batch()
 
 

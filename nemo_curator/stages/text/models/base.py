@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -15,7 +18,9 @@ if TYPE_CHECKING:
 
     Matrix = np.ndarray[Any, np.dtype[np.float32]]
 
-__all__ = ["EmbeddingModel", "LabelModel", "ModelHandle", "check_file"]
+__all__ = ["EmbeddingModel", "LabelModel", "ModelHandle", "check_file", "digest_of_file"]
+
+_DIGEST_BYTES = 12
 
 
 # Loaded models stand beside their handles and not in them, so that neither pickling nor the fingerprint of a run with a checkpoint
@@ -79,3 +84,21 @@ def check_file(path: str, what: str) -> None:
     if not Path(path).is_file():
         message = f"{what} is not there: no file at {path}"
         raise InputError(message)
+
+
+def digest_of_file(path: str) -> str | None:
+    """Return a digest of a file's content; `None` if there is no such file on this machine.
+
+    A handle of a file keeps it beside the path, so that a run with a checkpoint sees that there is another model under the same name.
+    """
+    try:
+        status = os.stat(path)
+        return _digest(path, status.st_size, status.st_mtime_ns)
+    except OSError:
+        return None  # `prepare` says so in words, where the model is needed
+
+
+@lru_cache(maxsize=64)
+def _digest(path: str, size: int, changed_ns: int) -> str:  # a file that changes is read again
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=_DIGEST_BYTES)).hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["batches_by_length", "in_batches"]
 
 
-def batches_by_length(texts: Sequence[str], size: int, *, sort: bool = True) -> Iterator[list[int]]:
+def batches_by_length(texts: Sequence[Sized], size: int, *, sort: bool = True) -> Iterator[list[int]]:
     """Yield positions of `texts`, at most `size` at a time; the longest first if sorted, so that what does not fit in memory shows at once."""
     order = sorted(range(len(texts)), key=lambda at: (-len(texts[at]), at)) if sort else list(range(len(texts)))
     for start in range(0, len(order), size):

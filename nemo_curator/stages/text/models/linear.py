@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nemo_curator.errors import DataError, require
-from nemo_curator.stages.text.models.base import LabelModel, check_file
+from nemo_curator.stages.text.models.base import LabelModel, check_file, digest_of_file
 from nemo_curator.utils.atomic_io import atomic_output
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class LinearModel(LabelModel):
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
+        self.digest = digest_of_file(self.path)
 
     def prepare(self) -> None:
         """Look whether the file is there."""

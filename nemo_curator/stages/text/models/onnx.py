@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from nemo_curator.errors import DataError, OptionError, require
-from nemo_curator.stages.text.models.base import EmbeddingModel, LabelModel, ModelHandle, check_file
+from nemo_curator.stages.text.models.base import EmbeddingModel, LabelModel, ModelHandle, check_file, digest_of_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,11 +22,116 @@ _KNOWN_INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
 Pooling = Literal["mean_pooling", "last_token", "first_token"]
 
 
-class _Session(NamedTuple):
-    run: Any
+Numbers: TypeAlias = "np.ndarray[Any, Any]"
+
+
+class Graph(NamedTuple):
+    """An ONNX graph that is loaded.
+
+    Attributes:
+        run: Takes int64 arrays by the names of `inputs`; returns the chosen output, float32.
+        inputs: What it wants, among ``input_ids``, ``attention_mask`` and ``token_type_ids``.
+        width: Last dimension of the output; a number, or a name if it is open.
+    """
+
+    run: Callable[[Mapping[str, Numbers]], Numbers]
     inputs: list[str]
-    tokenizer: Any
-    width: int
+    width: Any
+
+    def __call__(self, batch: Mapping[str, Numbers]) -> Numbers:
+        """Return the output for padded tokens: ``input_ids`` and ``attention_mask``, int64 of shape ``(texts, tokens)``."""
+        import numpy as np
+
+        everything = {"token_type_ids": np.zeros_like(batch["input_ids"]), **batch}
+        return np.asarray(self.run({name: everything[name] for name in self.inputs}), dtype=np.float32)
+
+
+def open_graph(path: str, output: str | None = None, threads: int = 1) -> Graph:
+    """Load a graph for the CPU.
+
+    Args:
+        path: The file.
+        output: Which of its outputs; the first by default.
+        threads: Threads of one worker.
+
+    Raises:
+        MissingExtra: ONNX Runtime is not installed.
+        InputError: There is no such file.
+        DataError: It is no graph, or wants inputs that no tokenizer gives.
+        OptionError: It has no such output.
+    """
+    require("onnxruntime", extra="onnx", purpose="an ONNX model")
+    check_file(path, "the ONNX model")
+    import onnxruntime  # pyright: ignore[reportMissingImports] - an extra
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's own errors share no base but this
+        message = f"{path} is not a graph that ONNX Runtime can run: {error}"
+        raise DataError(message) from error
+    inputs = [each.name for each in session.get_inputs()]
+    outputs = {each.name: each.shape for each in session.get_outputs()}
+    if unknown := sorted(set(inputs) - _KNOWN_INPUTS):
+        message = f"{path} wants inputs that no tokenizer gives: {', '.join(unknown)}; known are {', '.join(sorted(_KNOWN_INPUTS))}"
+        raise DataError(message)
+    if output is not None and output not in outputs:
+        message = f"{path} has no output {output!r}; it has: {', '.join(outputs)}"
+        raise OptionError(message)
+    chosen = output or next(iter(outputs))
+    return Graph(partial(_run, session, chosen), inputs, outputs[chosen][-1])
+
+
+def _run(session: Any, output: str, feed: Mapping[str, Numbers]) -> Numbers:
+    return session.run([output], dict(feed))[0]
+
+
+def open_tokenizer(path: str, max_tokens: int | None) -> Any:
+    """Load a ``tokenizer.json`` of Hugging Face tokenizers, which cuts at so many tokens and does not pad.
+
+    Raises:
+        MissingExtra: The package tokenizers is not installed.
+        InputError: There is no such file.
+        DataError: It is no tokenizer.
+    """
+    require("tokenizers", extra="onnx", purpose="a tokenizer")
+    check_file(path, "the tokenizer")
+    from tokenizers import Tokenizer  # pyright: ignore[reportMissingImports] - an extra
+
+    try:
+        tokenizer = Tokenizer.from_file(path)
+    except Exception as error:  # the library raises nothing more exact
+        message = f"{path} is not a tokenizer.json of Hugging Face tokenizers: {error}"
+        raise DataError(message) from error
+    tokenizer.no_padding()
+    if max_tokens is not None:
+        tokenizer.enable_truncation(max_tokens)
+    return tokenizer
+
+
+def encode_texts(tokenizer: Any, texts: Sequence[str], *, special_tokens: bool = True) -> list[list[int]]:
+    """Return the tokens of every text, with those that stand around it or without. A lone surrogate counts as a question mark."""
+    sound = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+    return [encoded.ids for encoded in tokenizer.encode_batch(sound, add_special_tokens=special_tokens)]
+
+
+def padded(rows: Sequence[Sequence[int] | Numbers], side: str = "right") -> dict[str, Numbers]:
+    """Return ``input_ids`` and ``attention_mask``, int64 of shape ``(rows, most tokens)``, filled up with token 0.
+
+    A text that is nothing but unknown signs may have no token at all; a graph needs one to look at, and gets token 0.
+    """
+    import numpy as np
+
+    tokens = np.zeros((len(rows), max(1, *map(len, rows))), dtype=np.int64)
+    mask = np.zeros_like(tokens)
+    for row, numbers in enumerate(rows):
+        length = max(len(numbers), 1)
+        place = slice(length) if side == "right" else slice(-length, None)
+        tokens[row, place] = numbers if len(numbers) else 0
+        mask[row, place] = 1
+    return {"input_ids": tokens, "attention_mask": mask}
 
 
 class _OnnxModel(ModelHandle):
@@ -49,6 +155,7 @@ class _OnnxModel(ModelHandle):
         threads: int = 1,
     ) -> None:
         self.path = str(path)
+        self.digest = digest_of_file(self.path)
         self.tokenizer_path = str(tokenizer_path or Path(self.path).parent / "tokenizer.json")
         self.output = output
         self.max_tokens = max_tokens
@@ -59,55 +166,15 @@ class _OnnxModel(ModelHandle):
         check_file(self.path, "the ONNX model")
         check_file(self.tokenizer_path, "the tokenizer of the ONNX model")
 
-    def _load(self) -> _Session:
-        for module in ("onnxruntime", "tokenizers"):
-            require(module, extra="onnx", purpose="an ONNX model")
-        self.prepare()
-        import onnxruntime  # pyright: ignore[reportMissingImports] - an extra
-        from tokenizers import Tokenizer  # pyright: ignore[reportMissingImports] - an extra
+    def _load(self) -> tuple[Graph, Any]:
+        tokenizer = open_tokenizer(self.tokenizer_path, self.max_tokens)
+        return open_graph(self.path, self.output, self.threads), tokenizer
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.inter_op_num_threads = 1
-        try:
-            session = onnxruntime.InferenceSession(self.path, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's own errors share no base but this
-            message = f"{self.path} is not a graph that ONNX Runtime can run: {error}"
-            raise DataError(message) from error
-        tokenizer = Tokenizer.from_file(self.tokenizer_path)
-        tokenizer.enable_truncation(self.max_tokens)
-        tokenizer.no_padding()
-        inputs = [each.name for each in session.get_inputs()]
-        outputs = {each.name: each.shape for each in session.get_outputs()}
-        self._check(inputs, list(outputs))
-        chosen = self.output or next(iter(outputs))
-        width = outputs[chosen][-1]
-        return _Session(lambda feed: session.run([chosen], feed)[0], inputs, tokenizer, width)
-
-    def _check(self, inputs: list[str], outputs: list[str]) -> None:
-        if unknown := sorted(set(inputs) - _KNOWN_INPUTS):
-            message = f"{self.path} wants inputs that no tokenizer gives: {', '.join(unknown)}; known are {', '.join(sorted(_KNOWN_INPUTS))}"
-            raise DataError(message)
-        if self.output is not None and self.output not in outputs:
-            message = f"{self.path} has no output {self.output!r}; it has: {', '.join(outputs)}"
-            raise OptionError(message)
-
-    def _run(self, texts: Sequence[str]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """Return the output, float32, and the attention mask, int64 of shape ``(texts, tokens)``. Pads on the right with token 0."""
-        import numpy as np
-
-        session: _Session = self.model
-        sound = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
-        # A text that is nothing but unknown signs may give no token at all; a graph needs one to look at.
-        ids = [encoded.ids or [0] for encoded in session.tokenizer.encode_batch(sound)]
-        tokens = np.zeros((len(ids), max(map(len, ids))), dtype=np.int64)
-        mask = np.zeros_like(tokens)
-        for row, numbers in enumerate(ids):
-            tokens[row, : len(numbers)] = numbers
-            mask[row, : len(numbers)] = 1
-        everything = {"input_ids": tokens, "attention_mask": mask, "token_type_ids": np.zeros_like(tokens)}
-        feed = {name: everything[name] for name in session.inputs}
-        return np.asarray(session.run(feed), dtype=np.float32), mask
+    def _run(self, texts: Sequence[str]) -> tuple[Numbers, Numbers]:
+        """Return the output, float32, and the attention mask, int64 of shape ``(texts, tokens)``. Pads on the right."""
+        graph, tokenizer = self.model
+        batch = padded(encode_texts(tokenizer, texts))
+        return graph(batch), batch["attention_mask"]
 
 
 class OnnxLabelModel(_OnnxModel, LabelModel):
@@ -190,7 +257,7 @@ class OnnxEmbeddingModel(_OnnxModel, EmbeddingModel):
     @property
     def dimensions(self) -> int:
         """Length of a vector, as the graph says it."""
-        width = self.model.width
+        width = self.model[0].width
         if not isinstance(width, int):
             message = f"{self.path} does not say how long its vectors are; export it with a fixed last dimension"
             raise DataError(message)
@@ -215,7 +282,7 @@ def check_pooling(pooling: str) -> None:
         raise OptionError(message)
 
 
-def pool(vectors: np.ndarray[Any, Any], mask: np.ndarray[Any, Any], pooling: Pooling) -> np.ndarray[Any, Any]:
+def pool(vectors: Numbers, mask: Numbers, pooling: Pooling) -> Numbers:
     """Return one vector a text, ``(texts, dimensions)``, of vectors of tokens ``(texts, tokens, dimensions)``; padding is left out."""
     import numpy as np
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nemo_curator.errors import DataError, require
-from nemo_curator.stages.text.models.base import LabelModel, check_file
+from nemo_curator.stages.text.models.base import LabelModel, check_file, digest_of_file
 
 if TYPE_CHECKING:
     from nemo_curator.stages.text.models.base import Matrix
@@ -28,6 +28,7 @@ class SkopsModel(LabelModel):
 
     def __init__(self, path: str | Path, trusted: Sequence[str] = ()) -> None:
         self.path = str(path)
+        self.digest = digest_of_file(self.path)
         self.trusted = list(trusted)
 
     def prepare(self) -> None:

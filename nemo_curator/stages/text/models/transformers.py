@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["TransformersEmbeddingModel", "TransformersLabelModel"]
 
 
-class _TransformersModel(ModelHandle):
+class TransformersModel(ModelHandle):
     """A model by its name on the hub, or the path of its folder. Code from the hub is never run; weights are read as safetensors only.
 
     Args:
@@ -67,14 +67,26 @@ class _TransformersModel(ModelHandle):
             message = f"the model {self.identifier!r} is neither a folder nor to be had from the hub: {error}"
             raise InputError(message) from error
 
-    def _pair(self, kind: str) -> tuple[Any, Any, Any]:
+    def load_network(self, kind: str) -> Any:
+        """Return the network, ready for inference, on the GPU if there is one.
+
+        Args:
+            kind: A class of transformers, such as ``AutoModel``.
+
+        Raises:
+            MissingExtra: torch or transformers is not installed.
+            InputError: There is no such model, or it cannot be fetched.
+        """
         self._require()
         import torch  # pyright: ignore[reportMissingImports] - an extra
 
+        network = self._from_pretrained(kind, use_safetensors=True, **self.init_kwargs)
+        return network.eval().to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+
+    def _pair(self, kind: str) -> tuple[Any, Any, Any]:
+        network = self.load_network(kind)
         tokenizer = self._from_pretrained("AutoTokenizer", padding_side=self.padding_side)
-        model = self._from_pretrained(kind, use_safetensors=True, **self.init_kwargs)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return tokenizer, model.eval().to(device), device
+        return tokenizer, network, next(network.parameters()).device
 
     def _forward(self, texts: Sequence[str]) -> tuple[Any, Any]:
         import torch  # pyright: ignore[reportMissingImports] - an extra
@@ -88,7 +100,7 @@ class _TransformersModel(ModelHandle):
             return model(**batch), batch["attention_mask"]
 
 
-class TransformersLabelModel(_TransformersModel, LabelModel):
+class TransformersLabelModel(TransformersModel, LabelModel):
     """A model for sequence classification. Several labels: their softmax. A single one: a regression, whose number is returned as it is."""
 
     def _load(self) -> Any:
@@ -106,7 +118,7 @@ class TransformersLabelModel(_TransformersModel, LabelModel):
         return (logits.softmax(dim=-1) if logits.shape[-1] > 1 else logits).cpu().numpy()
 
 
-class TransformersEmbeddingModel(_TransformersModel, EmbeddingModel):
+class TransformersEmbeddingModel(TransformersModel, EmbeddingModel):
     """An encoder, whose vectors of tokens are pooled and scaled to length 1.
 
     Args:

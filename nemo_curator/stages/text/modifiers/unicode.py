@@ -77,6 +77,4 @@ class UnicodeReformatter(DocumentModifier):
             return text
         import ftfy
 
-        if self._config is None:
-            self._config = ftfy.TextFixerConfig(**self._options)
-        return ftfy.fix_text(text, self._config)
+        return ftfy.fix_text(text, self._config or ftfy.TextFixerConfig(**self._options))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nemo_curator.errors import InputError, OptionError, require
 from nemo_curator.stages.base import ProcessingStage
-from nemo_curator.stages.text.models.base import ModelHandle
+from nemo_curator.stages.text.models.base import ModelHandle, digest_of_file
 from nemo_curator.stages.text.utils.columns import with_columns
 from nemo_curator.stages.text.utils.rows import Rows
 from nemo_curator.stages.worker_info import NodeInfo, WorkerMetadata
@@ -39,6 +39,7 @@ class TekkenCounter(TokenCounter):
 
     def __init__(self, path: str | Path | None = None) -> None:
         self.path = None if path is None else str(path)
+        self.digest = None if self.path is None else digest_of_file(self.path)
 
     def prepare(self) -> None:
         """Look whether the package and the file are there."""

@@ -71,6 +71,14 @@ def _ip(found: str) -> bool:
     return any(map(str.isdigit, found))
 
 
+def _email(found: str) -> bool:
+    """No picture for dense screens, such as ``icon@2x.png``, and no version of a file: none of these endings is a top-level domain."""
+    return found.rpartition(".")[2].lower() not in _FILE_ENDINGS
+
+
+_FILE_ENDINGS = {"bmp", "css", "gif", "htm", "html", "ico", "jpeg", "jpg", "js", "json", "png", "svg", "tiff", "webp"}
+
+
 def _phone(found: str) -> bool:
     """At most the 15 digits of ITU-T E.164. Without ``+`` or a bracket it needs two separators, or any number would do."""
     digits = sum(character.isdigit() for character in found)
@@ -82,10 +90,10 @@ _DATE = re.compile(r"(?:\d{4}[-./ ]\d{1,2}[-./ ]\d{1,2}|\d{1,2}[-./ ]\d{1,2}[-./
 
 # Every quantifier is bounded, and no two neighbours can match the same characters, so that no text takes quadratic time.
 # ASCII: a digit of another script is no digit of a card.
-_PATTERNS: dict[str, tuple[str, Callable[[str], bool] | None]] = {
+_PATTERNS: dict[str, tuple[str, Callable[[str], bool]]] = {
     "EMAIL": (
         r"(?<![\w.+%-])[\w+%-]{1,64}(?:\.[\w+%-]{1,64}){0,8}@(?:[a-z0-9](?:[a-z0-9-]{0,62})\.){1,8}[a-z]{2,24}(?![\w-])",
-        None,
+        _email,
     ),
     "IBAN": (rf"(?<![A-Z0-9])(?:{_IBAN_FORMS})(?![A-Z0-9])", _iban),
     "CREDIT_CARD": (r"(?<![\d.])\d(?:[ -]?\d){12,18}(?![\d])", _luhn),
@@ -124,9 +132,9 @@ class PatternFinder(Finder):
         return [finding for kind, pattern, check in self.model for finding in _matches(kind, pattern, check, text)]
 
 
-def _matches(kind: str, pattern: re.Pattern[str], check: Callable[[str], bool] | None, text: str) -> Iterator[Finding]:
+def _matches(kind: str, pattern: re.Pattern[str], check: Callable[[str], bool], text: str) -> Iterator[Finding]:
     for match in pattern.finditer(text):
-        if check is None or check(match[0]):
+        if check(match[0]):
             yield Finding(match.start(), match.end(), kind)
 
 

@@ -1,4 +1,10 @@
-"""The rules of C4: Raffel et al. 2020, "Exploring the Limits of Transfer Learning", arXiv 1910.10683, section 2.2."""
+"""The rules of C4: Raffel et al. 2020, "Exploring the Limits of Transfer Learning", arXiv 1910.10683, section 2.2.
+
+Defaults are the numbers of the paper as it was published (JMLR 21, and the third and fourth version on arXiv): pages of 3 sentences or
+more, lines of 5 words or more. Its first version says 5 sentences and 3 words, which datatrove and FineWeb took. The program that made
+C4 (TensorFlow Datasets, ``c4_utils.py``) has 3 and 5 as well, and two limits that no version of the paper has: lines with a word of more
+than 1,000 characters go, and so do lines that end in ``...``. Here both are options.
+"""
 
 from __future__ import annotations
 
@@ -80,8 +86,10 @@ class C4Lines(Cleaner):
 
     Attributes:
         terminal_marks: Remove lines that end otherwise.
-        min_words: Fewest words of a line. 5 in the journal's version of the paper, 3 in its first version.
+        min_words: Fewest words of a line. 5 in the journal's version of the paper and in the program of C4, 3 in its first version and
+            in datatrove.
         max_word_length: Longest word, in characters; `None` for any. Not in the paper, but in the programs that apply it (1,000).
+        ellipses: Keep lines that end in three full stops. The paper has no such rule; the programs that apply it remove such lines.
         citations: Remove citation marks.
         lang: Language, which decides what a word is; ISO 639-1.
     """
@@ -91,6 +99,7 @@ class C4Lines(Cleaner):
     terminal_marks: bool = True
     min_words: int = 5
     max_word_length: int | None = None
+    ellipses: bool = True
     citations: bool = True
     lang: str = "en"
 
@@ -103,6 +112,8 @@ class C4Lines(Cleaner):
 
     def _stays(self, line: str, view: TextView) -> bool:
         if self.terminal_marks and not line.endswith(_TERMINAL):
+            return False
+        if not self.ellipses and line.endswith("..."):
             return False
         words = view.split(line)
         if len(words) < self.min_words:
@@ -118,7 +129,8 @@ class C4Sentences(RuleSet):
     """Drops pages with few sentences. Name of the rule: ``c4_sentences_few``.
 
     Attributes:
-        min_sentences: Fewest sentences. 3 in the journal's version of the paper, 5 in its first version.
+        min_sentences: Fewest sentences. 3 in the journal's version of the paper and in the program of C4, 5 in its first version and in
+            datatrove.
     """
 
     _name = "c4_sentences"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pytest
 from tiny_graphs import tiny_graph
 
+from nemo_curator.backends.local import LocalExecutor
 from nemo_curator.errors import DataError, OptionError
 from nemo_curator.pipeline import Pipeline
 from nemo_curator.stages.text import classifiers
@@ -270,3 +272,20 @@ def test_what_has_no_meaning_here_is_refused() -> None:
             QualityClassifier(**options)
     with pytest.raises(OptionError, match="keep_raw_output"):
         AegisClassifier(keep_raw_output=True)
+
+
+def test_what_is_dropped_may_be_kept_elsewhere(tmp_path: Path) -> None:
+    folder = tmp_path / "dropped"
+    classifier = QualityClassifier(model=default_langid_model(), filter_by=["en"], exclusions=str(folder))
+    texts = ["All of this is written in English.", "Das ist auf Deutsch geschrieben.", ""]
+    batch = DocumentBatch(dataset_name="d", data=pa.table({"text": texts}))
+    pipeline = Pipeline("quality", stages=[classifier])
+    (out,) = pipeline.run(LocalExecutor(mode="inline"), initial_tasks=[batch]) or []
+    assert out.to_pyarrow()["text"].to_pylist() == texts[:1]
+    (file,) = folder.glob("*.jsonl")
+    assert [json.loads(line) for line in file.read_text().splitlines()] == [
+        {"text": texts[1], "drop_reason": "quality_pred_other"},
+        {"text": "", "drop_reason": "quality_pred_blank"},
+    ]
+    with pytest.raises(OptionError, match="needs filter_by"):
+        ClassifierStage(default_langid_model(), exclusions="x")

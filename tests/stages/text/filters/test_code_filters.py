@@ -145,7 +145,7 @@ def test_a_tokenizer_must_be_there() -> None:
     pytest.importorskip("sentencepiece")
     with pytest.raises(ValueError, match="needs path_to_tokenizer"):
         TokenizerFertilityFilter()
-    with pytest.raises(InputError, match="no SentencePiece model at missing"):
+    with pytest.raises(InputError, match=r"SentencePiece model is not there: no file at missing\.model"):
         TokenizerFertilityFilter("missing.model").model_check_or_download()
     with pytest.raises(InputError, match="no histogram of characters"):
         HistogramFilter("yy", cache_dir=str(DATA))

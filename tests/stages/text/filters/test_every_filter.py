@@ -11,9 +11,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from awkward_texts import PATTERNS, TEN_MEGABYTES, TEXTS
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from nemo_curator.engine.fingerprint import digest_of
 from nemo_curator.stages.text import recipes
 from nemo_curator.stages.text.filters import DocumentFilter, HistogramFilter, ScoreFilter, TokenCountFilter, heuristic
 from nemo_curator.stages.text.filters.fasttext import FastTextLangId, FastTextQualityFilter, default_langid_model
@@ -57,6 +59,13 @@ SPECIAL: dict[str, Any] = {
 }
 
 
+def made_anew(name: str) -> DocumentFilter:
+    """Return a filter that nobody has used: neither a model nor anything else is loaded."""
+    if name in SPECIAL:
+        return SPECIAL[name]()
+    return pickle.loads(pickle.dumps(filters()[name]))
+
+
 @cache
 def filters() -> dict[str, DocumentFilter]:
     found = {**_with_defaults(heuristic), **_with_defaults(code), **_with_defaults(recipes)}
@@ -77,43 +86,6 @@ NAMES = sorted(
     | {"RepeatingTopNGramsFilter of 3", "GeneralCommentToCodeFilter of Python"}
 )
 LANGUAGE_MODELS = {"FastTextLangId", "FastTextQualityFilter"}
-
-TEXTS = {
-    "empty": "",
-    "white space": " \t\r\n\u00a0\u3000\n\n ",
-    "line ends": "\n\n\n",
-    "one word": "word",
-    "one character": ".",
-    "Chinese": "人人生而自由，在尊严和权利上一律平等。\n他们赋有理性和良心。",  # noqa: RUF001
-    "Japanese": "すべての人間は、生まれながらにして自由である。",
-    "Arabic": "يولد جميع الناس أحراراً متساوين في الكرامة والحقوق۔\nوقد وهبوا عقلاً وضميراً.",  # noqa: RUF001
-    "Hebrew": "כל בני האדם נולדו בני חורין\u200f.",
-    "emoji": "👩‍👩‍👧‍👦 🇺🇳 👍🏽\n🎉🎉🎉",
-    "surrogates": "a \ud800 b \udfff\n\ud83d",
-    "zero bytes": "a\x00b\x00\n\x07",
-    "combining marks": "e\u0301" * 50,
-    "numbers": "1 2 3 4.5 ٣ ½",
-    "marks": "... … [...] \"\" '' ?!. # ## • - * {} [1]",
-    "URLs": "https://example.org/%20 http:// www.x https://" + "a" * 100,
-    "Python": "# a\ndef f():\n    '''b'''\n    return '#'\n",
-    "open": "/* \"a 'b `c <!-- <p [1 {",
-    "HTML": "<html><script>x</script><p>" + "a word " * 30 + "</p></html>",
-    "prose": "\n\n".join(f"This is sentence number {n}, and it is one of many that we have here." for n in range(30)),
-}
-
-# What takes quadratic time in a careless search: a million characters of one kind, or of a few in turn.
-PATTERNS = {
-    "one word": "a",
-    "words": "a word and ",
-    "full stops": ".",
-    "quotes": '"\\',
-    "spaces": " ",
-    "line ends": "\n",
-    "citations": "[1](",
-    "comments": "/*",
-    "tags": "<a ",
-    "Chinese": "自由。",
-}
 
 
 def is_plain(score: Any) -> bool:
@@ -151,14 +123,13 @@ def test_no_text_breaks_a_filter(name: str, text: str) -> None:
     check(filters()[name], text)
 
 
-# The suite's time limit is what fails a search in quadratic time: that would take hours.
-@pytest.mark.soak
-@pytest.mark.timeout(600)
+# The suite's time limit is what fails a search in quadratic time: that would take minutes here, and hours in the soak.
+@pytest.mark.parametrize("length", [10**5, pytest.param(10**6, marks=[pytest.mark.soak, pytest.mark.timeout(600)])])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_long_run_of_anything_takes_time_in_proportion(name: str) -> None:
+def test_a_long_run_of_anything_takes_time_in_proportion(name: str, length: int) -> None:
     each = filters()[name]
     for pattern in PATTERNS.values():
-        score = each.score_document(pattern * (10**6 // len(pattern)))
+        score = each.score_document(pattern * (length // len(pattern)))
         assert is_plain(score)
         each.keep_document(score)
 
@@ -167,10 +138,7 @@ def test_a_long_run_of_anything_takes_time_in_proportion(name: str) -> None:
 @pytest.mark.timeout(600)  # half a minute where nothing else runs; a search in quadratic time would still take hours
 @pytest.mark.parametrize("name", NAMES)
 def test_a_document_of_ten_megabytes(name: str) -> None:
-    lines = (f"Line {number} says that this is {number % 97} of many, and no other." for number in range(190_000))
-    text = "\n".join(lines)
-    assert len(text) > 10**7
-    score = filters()[name].score_document(text)
+    score = filters()[name].score_document(TEN_MEGABYTES)
     assert is_plain(score)
 
 
@@ -184,6 +152,15 @@ def test_a_filter_travels_and_is_a_stage(name: str) -> None:
     assert len(kept) + sum(drops.values()) == len(TEXTS) + 1
     assert all(drops)
     assert kept["score"].notna().all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_checkpoint_does_not_see_that_a_filter_was_used(name: str) -> None:
+    used, fresh = made_anew(name), made_anew(name)
+    before = pickle.dumps(fresh)
+    check(used, TEXTS["prose"])
+    assert digest_of(used) == digest_of(fresh)
+    assert len(pickle.dumps(used)) == len(before) < 100_000
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in LANGUAGE_MODELS])

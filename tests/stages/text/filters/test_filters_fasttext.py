@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import ast
 import pickle
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from nemo_curator.engine.fingerprint import digest_of
 from nemo_curator.stages.text.filters import ScoreFilter
 from nemo_curator.stages.text.filters.fasttext import FastTextLangId, FastTextQualityFilter, default_langid_model
 from nemo_curator.tasks import DocumentBatch
@@ -41,6 +43,12 @@ def test_the_score_is_a_string_of_probability_and_code(langid: FastTextLangId, t
 def test_text_without_letters_has_no_language(langid: FastTextLangId, text: str) -> None:
     assert langid.score_document(text) == "[0.0, 'UNKNOWN']"
     assert not langid.keep_document(langid.score_document(text))
+
+
+@pytest.mark.parametrize("text", ["\u16a0\u16a2\u16a6", "\U00013000 \U00013001", "12345"])
+def test_what_the_model_knows_nothing_of_has_no_language(langid: FastTextLangId, text: str) -> None:
+    assert langid._file.likeliest(text) == langid._file.likeliest("")
+    assert langid.score_document(text) == "[0.0, 'UNKNOWN']"
 
 
 def test_broken_unicode_is_no_problem(langid: FastTextLangId) -> None:
@@ -98,6 +106,17 @@ def test_a_loaded_filter_travels_without_its_model(langid: FastTextLangId) -> No
     again = pickle.loads(pickle.dumps(langid))
     assert len(pickle.dumps(langid)) < 1000
     assert again.score_document(ENGLISH) == langid.score_document(ENGLISH)
+
+
+def test_another_model_under_the_same_name_is_another_filter(tmp_path: Path) -> None:
+    model = tmp_path / "model.ftz"
+    missing = digest_of(FastTextLangId(str(model)))
+    shutil.copy(default_langid_model(), model)
+    first = digest_of(FastTextLangId(str(model)))
+    assert first == digest_of(FastTextLangId(str(model))) != missing
+    assert first != digest_of(FastTextLangId(str(model), lang="en"))
+    model.write_bytes(model.read_bytes() + b"more")
+    assert digest_of(FastTextLangId(str(model))) != first
 
 
 def test_quality_is_the_probability_of_the_label() -> None:

@@ -15,7 +15,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nemo_curator.backends.local import LocalExecutor
 from nemo_curator.errors import DataError, InputError, OptionError
+from nemo_curator.pipeline import Pipeline
 from nemo_curator.stages.file_partitioning import FilePartitioningStage
 from nemo_curator.stages.text.io.reader import JsonlReader, JsonlReaderStage
 from nemo_curator.stages.text.io.reader.jsonl_arrow import iter_lines, read_exactly
@@ -347,3 +349,48 @@ def test_logging_is_quiet_when_all_is_well(tmp_path: Path, caplog: pytest.LogCap
     with caplog.at_level(logging.INFO):
         read(write(tmp_path / "a.jsonl", '{"a":1}\n'), fields=["a"])
     assert caplog.messages == []
+
+
+BAD_LINES = b'{"a": 1}\n[1]\n{"a": 2\n\n{"a": "\\ud800"}\n{"a": "\xff"}\n{"a": 3}\n'
+
+
+@pytest.mark.parametrize("engine", ["auto", "json"])
+def test_bad_lines_are_left_out_if_that_is_wanted(
+    tmp_path: Path, engine: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(BAD_LINES)
+    stage = JsonlReaderStage(read_kwargs={"on_bad_lines": "drop", "engine": engine})
+    batch = stage.process(FileGroupTask(dataset_name="d", data=[str(path)]))
+    assert batch is not None
+    assert batch.to_pandas()["a"].tolist() == [1, 3]
+    assert stage._consume_drops() == {"bad_line": 4}
+    assert "a.jsonl: line 2 (byte 9) is an array, but every line must be an object" in caplog.text
+    assert stage.count_file(str(path)) == 2
+    assert stage.count_part(str(path), 0, len(BAD_LINES)) == 2
+
+
+def test_ids_are_given_to_the_lines_that_are_left(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(BAD_LINES)
+    (tmp_path / "b.jsonl").write_bytes(b'{"a": 4}\n')
+    reader = JsonlReader(str(tmp_path), read_kwargs={"on_bad_lines": "drop"}, _generate_ids=True)
+    pipeline = Pipeline("ids", stages=[reader])
+    batches = pipeline.run(LocalExecutor(mode="inline", preserve_order=True)) or []
+    rows = [row for batch in batches for row in batch.to_pandas()[["_curator_dedup_id", "a"]].values.tolist()]
+    assert rows == [[0, 1], [1, 3], [2, 4]]
+    assert pipeline.last_report is not None
+    assert pipeline.last_report.stage("jsonl_reader").items_dropped == {"bad_line": 4}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"on_bad_lines": "skip"}, "must be 'fail' or 'drop'"),
+        ({"on_bad_lines": "drop", "engine": "pandas"}, "'pandas' cannot leave bad lines out"),
+        ({"on_bad_lines": "drop", "engine": "pyarrow_direct"}, "cannot leave bad lines out"),
+    ],
+    ids=str,
+)
+def test_what_to_do_about_bad_lines_is_checked(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(OptionError, match=said):
+        JsonlReader("x", read_kwargs=options)

@@ -13,7 +13,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from nemo_curator.errors import DataError, InputError, OptionError
 from nemo_curator.stages.file_partitioning import FilePartitioningStage
 from nemo_curator.stages.text.io.reader import ParquetReader, ParquetReaderStage
-from nemo_curator.tasks import FileGroupTask
+from nemo_curator.tasks import EmptyTask, FileGroupTask
 
 
 def read(*files: Path | str, **options: Any) -> pd.DataFrame:
@@ -125,3 +125,28 @@ def test_the_composite_lists_and_reads() -> None:
         ParquetReader("in", _assign_ids=True)
     with pytest.raises(NotImplementedError):
         ParquetReader("in", task_type="video").decompose()
+
+
+def test_a_data_set_in_the_layout_of_the_hub(tmp_path: Path) -> None:
+    # As `datasets` writes it: shards of a split named by number, its own notes in the schema, a README and a cache beside them.
+    notes = {b"huggingface": b'{"info": {"features": {"text": {"dtype": "string", "_type": "Value"}}}}'}
+    (tmp_path / "data").mkdir()
+    (tmp_path / ".cache").mkdir()
+    (tmp_path / "README.md").write_text("---\nconfigs: []\n---\n")
+    (tmp_path / ".cache" / "train-00000-of-00002.parquet.metadata").write_text("x")
+    for split, shards in (("train", 2), ("test", 1)):
+        for shard in range(shards):
+            rows = {"text": [f"{split} {shard} {row}" for row in range(2)], "meta": [{"url": "u", "tags": ["a"]}] * 2}
+            table = pa.table(rows).replace_schema_metadata(notes)
+            pq.write_table(table, tmp_path / "data" / f"{split}-{shard:05}-of-{shards:05}.parquet", row_group_size=1)
+
+    def texts(path: Path) -> list[str]:
+        listing, reading = ParquetReader(str(path), fields=["text", "meta"]).decompose()
+        groups = listing.process(EmptyTask())
+        return [text for group in groups for text in reading.process(group).to_pandas()["text"]]
+
+    train = [f"train {shard} {row}" for shard in range(2) for row in range(2)]
+    assert texts(tmp_path / "data" / "train-*.parquet") == train
+    assert texts(tmp_path) == ["test 0 0", "test 0 1", *train]
+    read_back = read(tmp_path / "data" / "train-00000-of-00002.parquet")
+    assert read_back["meta"].tolist()[0] == {"url": "u", "tags": ["a"]}

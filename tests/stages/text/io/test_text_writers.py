@@ -26,6 +26,7 @@ from nemo_curator.errors import DataError, OptionError, OutputError
 from nemo_curator.stages.text.io.reader import JsonlReaderStage, ParquetReaderStage
 from nemo_curator.stages.text.io.writer import JsonlWriter, ParquetWriter
 from nemo_curator.stages.text.io.writer.base import BaseWriter
+from nemo_curator.stages.text.modifiers import Modify, UnicodeReformatter
 from nemo_curator.tasks import DocumentBatch, FileGroupTask
 from nemo_curator.utils.hash_utils import get_deterministic_hash
 
@@ -389,3 +390,11 @@ def test_the_driver_imports_no_pandas(package: str) -> None:
     assert set(module.__all__) <= set(dir(module))
     with pytest.raises(AttributeError, match="has no attribute 'Nope'"):
         _ = module.Nope
+
+
+def test_parquet_says_what_to_do_about_half_a_surrogate_pair(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"text": pd.Series(["good", "a \ud800"], dtype=object)})
+    batch = DocumentBatch(dataset_name="d", data=frame)
+    with pytest.raises(DataError, match=r"half of a surrogate pair.*Modify\(UnicodeReformatter\(\)\)"):
+        ParquetWriter(str(tmp_path)).process(batch)
+    assert ParquetWriter(str(tmp_path)).process(Modify(UnicodeReformatter()).process(batch)).data

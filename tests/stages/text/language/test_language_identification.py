@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import pickle
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -186,3 +188,17 @@ def test_loading_warns_about_nothing() -> None:
         warnings.simplefilter("always")
         FastTextIdentifier().load()
     assert [str(warning.message) for warning in seen] == []
+
+
+def test_what_is_dropped_may_be_kept_elsewhere(tmp_path: Path) -> None:
+    stage = LanguageIdentificationStage(drop=True, languages=["en"], exclusions=str(tmp_path / "dropped"))
+    stage.setup()
+    assert stage.process(_table([ENGLISH, GERMAN, None])).to_pyarrow()["text"].to_pylist() == [ENGLISH]
+    assert stage._consume_drops() == {"language_other": 1, "language_unsure": 1}
+    (file,) = (tmp_path / "dropped").glob("*.jsonl")
+    assert [json.loads(line) for line in file.read_text().splitlines()] == [
+        {"text": GERMAN, "drop_reason": "language_other"},
+        {"text": None, "drop_reason": "language_unsure"},
+    ]
+    with pytest.raises(OptionError, match="needs drop=True"):
+        LanguageIdentificationStage(exclusions="x")

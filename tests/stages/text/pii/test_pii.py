@@ -30,6 +30,7 @@ def _table(*texts: str | None) -> DocumentBatch:
     [
         ("Mail bo.smith+x@example.co.uk.", [("EMAIL", "bo.smith+x@example.co.uk")]),
         ("<mailto:a@b.io>, c_d@e-f.org!", [("EMAIL", "a@b.io"), ("EMAIL", "c_d@e-f.org")]),
+        ("Use icon@2x.png, not logo@v1.2.JSON or a@b.pn", [("EMAIL", "a@b.pn")]),
         ("日本語bo@example.comです", [("EMAIL", "bo@example.com")]),
         ("not@an.address1 or @handle or a@b", []),
         ("+49 30 1234567", [("PHONE", "+49 30 1234567")]),

@@ -163,6 +163,8 @@ def test_the_first_broken_rule_is_named(rules: RuleSet, text: str, reason: str) 
             "These words are short ones.",
         ),
         (C4Lines(max_word_length=6), "These words are short ones.", "These words are short ones."),
+        (C4Lines(), "And then it all went on...", "And then it all went on..."),
+        (C4Lines(ellipses=False), "And then it all went on...\nAnd then it all went on.", "And then it all went on."),
         (C4Lines(), "", ""),
     ],
 )
@@ -280,6 +282,22 @@ def test_a_view_is_made_again_only_for_another_text() -> None:
 def test_steps_that_make_no_sense_are_refused(steps: Any, said: str) -> None:
     with pytest.raises(OptionError, match=said):
         ApplyRules(steps)
+
+
+@pytest.mark.parametrize(
+    ("rules", "numbers"),
+    [
+        # Raffel et al. 2020 as in JMLR 21, section 2.2.
+        (c4_rules(), {"min_words": 5, "min_sentences": 3, "terminal_marks": True, "max_word_length": None}),
+        # The first version of that paper, and the published program of FineWeb.
+        (fineweb_rules(), {"min_words": 3, "min_sentences": 5, "terminal_marks": False, "max_word_length": 1000}),
+    ],
+    ids=["C4", "FineWeb"],
+)
+def test_the_numbers_are_those_of_the_papers(rules: Any, numbers: dict[str, Any]) -> None:
+    lines_rule, sentences_rule = (next(each for each in rules if type(each) is kind) for kind in (C4Lines, C4Sentences))
+    found = {name: getattr(lines_rule, name) for name in numbers if name != "min_sentences"}
+    assert {**found, "min_sentences": sentences_rule.min_sentences} == numbers
 
 
 def test_other_languages_have_no_english_stop_words() -> None:

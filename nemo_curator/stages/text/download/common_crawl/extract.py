@@ -13,7 +13,8 @@ from nemo_curator.stages.text.download.html_extractors import (
     ResiliparseExtractor,
     TrafilaturaExtractor,
 )
-from nemo_curator.stages.text.download.html_extractors.languages import PageLanguage, default_stop_lists
+from nemo_curator.stages.text.download.html_extractors.languages import PageLanguage, shared_stop_lists
+from nemo_curator.stages.text.utils.decoding import decode
 
 __all__ = ["CommonCrawlHTMLExtractor", "make_algorithm"]
 
@@ -69,11 +70,7 @@ class CommonCrawlHTMLExtractor(DocumentExtractor):
         self._given_lists = (
             None if stop_lists is None else {name: frozenset(words) for name, words in stop_lists.items()}
         )
-        self._default_lists: dict[str, frozenset[str]] | None = None
         self._language = PageLanguage()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_default_lists": None}
 
     def check_before_run(self) -> None:
         """Raise `MissingExtra` if a package is not installed."""
@@ -91,7 +88,8 @@ class CommonCrawlHTMLExtractor(DocumentExtractor):
 
     def extract(self, record: dict[str, Any]) -> dict[str, Any] | None:
         """Return the document of a page, paragraphs with a blank line between them; `None` if there is none."""
-        html = _decode(record["content"])
+        content = record["content"]
+        html = content if isinstance(content, str) else decode(content, html=True, errors="replace")
         language = self._language.name_of(html)
         stop_words = None if language is None else self._lists().get(language)
         if language is None or stop_words is None:
@@ -110,16 +108,4 @@ class CommonCrawlHTMLExtractor(DocumentExtractor):
         return {**kept, "language": language, "text": "\n\n".join(paragraphs)}
 
     def _lists(self) -> dict[str, frozenset[str]]:
-        if self._given_lists is not None:
-            return self._given_lists
-        if self._default_lists is None:
-            self._default_lists = default_stop_lists()
-        return self._default_lists
-
-
-def _decode(content: bytes | str) -> str:
-    if isinstance(content, str):
-        return content
-    from resiliparse.parse.encoding import bytes_to_str, detect_encoding
-
-    return bytes_to_str(content, detect_encoding(content, from_html_meta=True) or "utf-8")
+        return shared_stop_lists() if self._given_lists is None else self._given_lists

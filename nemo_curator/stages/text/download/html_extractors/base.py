@@ -39,4 +39,4 @@ def with_enough_stop_words(
 
 def _density(paragraph: str, stop_words: frozenset[str]) -> float:
     words = paragraph.lower().split()
-    return sum(word in stop_words for word in words) / len(words)
+    return sum(map(stop_words.__contains__, words)) / len(words)

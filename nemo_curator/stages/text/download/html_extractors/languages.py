@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache
 
 from nemo_curator.errors import require
-from nemo_curator.stages.text.filters.fasttext import FastTextLangId, default_langid_model
+from nemo_curator.stages.text.filters.fasttext import default_langid_model
+from nemo_curator.stages.text.models.fasttext import FastTextFile
 
 __all__ = ["PageLanguage", "default_stop_lists"]
 
@@ -31,7 +32,7 @@ _NAMES = {
 # jusText has none for these, and none are needed where stop words cannot be counted.
 _WITHOUT_LIST = ("THAI", "CHINESE", "JAPANESE")
 # More of a page does not make the answer surer.
-_ENOUGH = 20_000
+_ENOUGH = 10_000
 
 
 def default_stop_lists() -> dict[str, frozenset[str]]:
@@ -40,6 +41,12 @@ def default_stop_lists() -> dict[str, frozenset[str]]:
     Raises:
         MissingExtra: jusText is not installed.
     """
+    return dict(shared_stop_lists())
+
+
+@cache
+def shared_stop_lists() -> dict[str, frozenset[str]]:
+    """Return the same dictionary every time, for callers that do not change it."""
     require("justext", extra="text-download", purpose="the default stop lists")
     import justext
 
@@ -49,12 +56,6 @@ def default_stop_lists() -> dict[str, frozenset[str]]:
 
 class PageLanguage:
     """Recognises the language of a page by its visible text. Picklable; the model is loaded at the first call."""
-
-    def __init__(self) -> None:
-        self._model: FastTextLangId | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_model": None}
 
     def check_before_run(self) -> None:
         """Raise `MissingExtra` if a package is not installed."""
@@ -68,7 +69,11 @@ class PageLanguage:
         text = extract_plain_text(html)[:_ENOUGH]
         if not any(map(str.isalpha, text)):
             return None
-        if self._model is None:
-            self._model = FastTextLangId(default_langid_model(), 0.0)
-        code = next(iter(self._model._predict(text, labels=1)), "")
-        return _NAMES.get(code)
+        model = _model()
+        answer = model.likeliest(text)
+        return None if answer == model.prior else _NAMES.get(answer[0])
+
+
+@cache
+def _model() -> FastTextFile:
+    return FastTextFile(default_langid_model())

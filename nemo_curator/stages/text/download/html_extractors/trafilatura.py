@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import lru_cache
 from typing import Any
 
 from nemo_curator.errors import require
@@ -49,10 +50,6 @@ class TrafilaturaExtractor(HTMLExtractorAlgorithm):
             "MAX_REPETITIONS": str(max_repetitions),
         }
         self._extract_kwargs = extract_kwargs
-        self._config: Any = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_config": None}
 
     def check_before_run(self) -> None:
         """Raise `MissingExtra` if the package is not installed."""
@@ -68,14 +65,14 @@ class TrafilaturaExtractor(HTMLExtractorAlgorithm):
         if options.get("deduplicate") is True:
             # The package's own memory is of all pages so far: what a page gives would depend on what came before it.
             options["deduplicate"] = LRUCache(maxsize=4096)
-        text = trafilatura.extract(html, config=self._configuration(), **options)
+        text = trafilatura.extract(html, config=_configuration(tuple(self._settings.items())), **options)
         return with_enough_stop_words(text.split("\n"), stop_words, language, self._density) if text else None
 
-    def _configuration(self) -> Any:
-        if self._config is None:
-            from trafilatura.settings import DEFAULT_CONFIG
 
-            self._config = copy.deepcopy(DEFAULT_CONFIG)
-            for name, value in self._settings.items():
-                self._config["DEFAULT"][name] = value
-        return self._config
+@lru_cache(maxsize=8)
+def _configuration(settings: tuple[tuple[str, str], ...]) -> Any:
+    from trafilatura.settings import DEFAULT_CONFIG
+
+    config = copy.deepcopy(DEFAULT_CONFIG)
+    config["DEFAULT"].update(settings)
+    return config

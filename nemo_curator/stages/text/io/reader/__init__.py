@@ -7,12 +7,33 @@ from typing import TYPE_CHECKING
 from nemo_curator.utils.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from nemo_curator.stages.text.io.reader.files import (
+        HtmlFileReader,
+        HtmlFileReaderStage,
+        TextFileReader,
+        TextFileReaderStage,
+    )
     from nemo_curator.stages.text.io.reader.jsonl import JsonlReader, JsonlReaderStage
+    from nemo_curator.stages.text.io.reader.lance import LancePartitioningStage, LanceReader, LanceReaderStage
     from nemo_curator.stages.text.io.reader.parquet import ParquetReader, ParquetReaderStage
 
-__all__ = ["JsonlReader", "JsonlReaderStage", "ParquetReader", "ParquetReaderStage"]
+__all__ = [
+    "HtmlFileReader",
+    "HtmlFileReaderStage",
+    "JsonlReader",
+    "JsonlReaderStage",
+    "LancePartitioningStage",
+    "LanceReader",
+    "LanceReaderStage",
+    "ParquetReader",
+    "ParquetReaderStage",
+    "TextFileReader",
+    "TextFileReaderStage",
+]
 
-__getattr__ = lazy_names(__name__, {name: "jsonl" if name.startswith("Jsonl") else "parquet" for name in __all__})
+_MODULES = {"Html": "files", "Text": "files", "Json": "jsonl", "Lanc": "lance", "Parq": "parquet"}
+
+__getattr__ = lazy_names(__name__, {name: _MODULES[name[:4]] for name in __all__})
 
 
 def __dir__() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,10 @@ class BaseReader(ProcessingStage[FileGroupTask, DocumentBatch]):
     def read_file(self, path: str) -> pd.DataFrame | pa.Table:
         """Return the rows of one file, with the columns of `fields` where it has them."""
 
+    def read_files(self, paths: list[str]) -> Sequence[pd.DataFrame | pa.Table]:
+        """Return the rows of all files of a group, in order, in any number of parts."""
+        return [self.read_file(path) for path in paths]
+
     def can_split(self) -> bool:
         """Say whether the stage reads parts of files, through `read_part`. The default does not."""
         return False
@@ -135,7 +140,7 @@ class BaseReader(ProcessingStage[FileGroupTask, DocumentBatch]):
         if task.byte_range is not None:
             part = self.read_part(str(task.data[0]), *task.byte_range)
             return self._batch(task, part) if len(part) else None
-        parts = [self.read_file(str(path)) for path in task.data]
+        parts = self.read_files(list(map(str, task.data)))
         rows = sum(len(part) for part in parts)
         if rows == 0 and not self.allow_empty:
             files = ", ".join(map(str, task.data[:3])) + (", ..." if len(task.data) > 3 else "")
@@ -188,11 +193,11 @@ class BaseReader(ProcessingStage[FileGroupTask, DocumentBatch]):
         return f"stage {self.name!r}: {path} has no column {columns}; it has: {', '.join(there) or 'none'}"
 
 
-def _concatenate(parts: list[Any]) -> pd.DataFrame | pa.Table:
+def _concatenate(parts: Sequence[Any]) -> pd.DataFrame | pa.Table:
     """Put the rows of files below one another: as tables if all are, and if columns of the same name are of one type."""
     import pyarrow as pa
 
-    filled = [part for part in parts if len(part)] or parts[:1]
+    filled = [part for part in parts if len(part)] or list(parts[:1])
     if not filled:
         return pa.table({})
     tables = [part for part in filled if isinstance(part, pa.Table)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nemo_curator.errors import DataError, OptionError, did_you_mean
@@ -23,7 +24,8 @@ _log = logging.getLogger(__name__)
 
 _PANDAS_ENGINES = ("pandas", "ujson", "pyarrow")
 _ENGINES = ("auto", "json", "pyarrow_direct", *_PANDAS_ENGINES)
-_COMMON = frozenset({"engine", "lines", "storage_options", "compression"})
+_COMMON = frozenset({"engine", "lines", "storage_options", "compression", "on_bad_lines"})
+_EXACT_ENGINES = ("auto", "json")
 _BLOCKS = frozenset({"pyarrow_block_size", "pyarrow_max_block_size"})
 
 
@@ -38,6 +40,8 @@ class JsonlReaderStage(BaseReader):
       ``"pandas"``, ``"ujson"`` and ``"pyarrow"`` call `pandas.read_json`, with the types that pandas guesses.
     * ``compression``: by the name of the file unless given.
     * ``storage_options``: for fsspec.
+    * ``on_bad_lines``: ``"fail"`` (default) fails the task for a line that is no object in UTF-8; ``"drop"`` leaves such lines out, with
+      ``"auto"`` and ``"json"``: the log names each, and the report counts them as ``bad_line``.
     * ``pyarrow_block_size``, ``pyarrow_max_block_size``: of ``"pyarrow_direct"``, in bytes.
     * Anything else is an argument of `pandas.read_json`, which is then called also without ``engine``.
     """
@@ -59,6 +63,18 @@ class JsonlReaderStage(BaseReader):
             message = f"stage {self.name!r}: {error}"
             raise OptionError(message) from error
         self._engine = self._choose_engine(options.get("engine"))
+        self._drops_bad_lines = self._check_bad_lines(options.get("on_bad_lines", "fail"))
+
+    def _check_bad_lines(self, wish: object) -> bool:
+        if wish not in {"fail", "drop"}:
+            message = f"stage {self.name!r}: on_bad_lines must be 'fail' or 'drop', got {wish!r}"
+            raise OptionError(message)
+        if wish == "drop" and self._engine not in _EXACT_ENGINES:
+            message = (
+                f"stage {self.name!r}: engine {self._engine!r} cannot leave bad lines out; engine='auto' and 'json' can"
+            )
+            raise OptionError(message)
+        return wish == "drop"
 
     def _choose_engine(self, engine: str | None) -> str:
         others = sorted(set(self.read_kwargs) - _COMMON)
@@ -99,13 +115,15 @@ class JsonlReaderStage(BaseReader):
 
     def count_file(self, path: str) -> int:
         """Return the number of lines that are not blank, unless options may make something else of them."""
-        if self._engine in _PANDAS_ENGINES:
+        if self._engine in _PANDAS_ENGINES or self._drops_bad_lines:
             return super().count_file(path)
         options = {"storage_options": self._storage_options, "compression": self._compression}
         return _count_lines(read_content(path, stage=self.name, **options))
 
     def count_part(self, path: str, start: int, stop: int) -> int:
         """Return the number of lines that begin in a part of a file and are not blank."""
+        if self._drops_bad_lines:
+            return super().count_part(path, start, stop)
         return _count_lines(read_lines(path, start, stop, stage=self.name, storage_options=self._storage_options))
 
     def _rows(self, content: bytes, path: str) -> pd.DataFrame | pa.Table:
@@ -127,9 +145,14 @@ class JsonlReaderStage(BaseReader):
                 found = jsonl_arrow.read_exactly(content, self.fields, threads=self.resources.cpus > 1)
                 if found is not None:
                     return found
-            return jsonl_records.read_frame(content, self.fields)
+            pass_over = partial(self._pass_over, path) if self._drops_bad_lines else None
+            return jsonl_records.read_frame(content, self.fields, pass_over)
         except ValueError as error:  # also Arrow's and pandas' own
             raise DataError(self._explain(content, path, error)) from error
+
+    def _pass_over(self, path: str, error: ValueError) -> None:
+        _log.warning("stage %r: %s: %s; it is left out", self.name, path, error)
+        self.record_drops("bad_line", 1)
 
     def _parse_direct(self, content: bytes) -> pa.Table:
         from nemo_curator.stages.text.io.reader import jsonl_arrow

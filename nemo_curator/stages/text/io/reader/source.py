@@ -59,7 +59,12 @@ def how_to_read(kind: str) -> str:
 
 
 def read_content(
-    path: str, *, stage: str, storage_options: dict[str, Any] | None = None, compression: str | None = "infer"
+    path: str,
+    *,
+    stage: str,
+    storage_options: dict[str, Any] | None = None,
+    compression: str | None = "infer",
+    limit: int | None = None,
 ) -> bytes:
     """Return the content of a file, decompressed.
 
@@ -68,21 +73,24 @@ def read_content(
         stage: Name of the stage, for messages.
         storage_options: For the filesystem of a URL.
         compression: How it is compressed; ``"infer"`` to go by its name.
+        limit: No more than this many bytes and one are returned; more than `limit` says that there are more.
 
     Raises:
         InputError: It is not there any more, or may not be read.
         DataError: It is not compressed as it should be, or damaged.
     """
+    method = compression_of(path) if compression == "infer" else compression
+    # What cannot be compressed becomes a little larger by it.
+    most = -1 if limit is None else limit + 1 if method is None else limit + limit // 8 + (1 << 12)
     try:
         with _open(path, storage_options) as handle:
-            data = handle.read()
+            data = handle.read(most)
     except OSError as error:
         raise_unreadable(path, error, stage)
-    method = compression_of(path) if compression == "infer" else compression
-    if method is None:
+    if method is None or len(data) == most:
         return data
     try:
-        return decompress(data, method)
+        return decompress(data, method, limit)
     except CompressionError as error:
         kind = looks_like(data)
         other = kind and COMPRESSION_SUFFIXES.get(_SUFFIXES.get(kind, "")) != method

@@ -51,6 +51,12 @@ class ParquetWriter(BaseWriter):
             table = self._table(self.select_fields(task))
             with self.open_output(file_path) as handle:
                 pq.write_table(table, handle, **options)
+        except UnicodeEncodeError as error:
+            message = (
+                f"stage {self.name!r}: task {task.task_id or task.dataset_name} has text with half of a surrogate pair (\\ud800 to \\udfff), "
+                "which no Parquet file can hold. Put Modify(UnicodeReformatter()) before it, which mends such text"
+            )
+            raise DataError(message) from error
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
             message = (
                 f"stage {self.name!r}: task {task.task_id or task.dataset_name} has values that Parquet cannot hold: {error}. "

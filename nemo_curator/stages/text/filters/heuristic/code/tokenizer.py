@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from nemo_curator.errors import InputError, require
+from nemo_curator.errors import require
 from nemo_curator.stages.text.filters.base import DocumentFilter
+from nemo_curator.stages.text.models.base import ModelHandle, check_file, digest_of_file
 
 __all__ = ["TokenizerFertilityFilter"]
 
@@ -30,9 +30,8 @@ class TokenizerFertilityFilter(DocumentFilter):
             message = "TokenizerFertilityFilter needs path_to_tokenizer, the file of a SentencePiece model"
             raise ValueError(message)
         require("sentencepiece", extra="tokenizers", purpose="TokenizerFertilityFilter")
-        self._path = str(path_to_tokenizer)
+        self._tokenizer = _SentencePiece(path_to_tokenizer)
         self._min = min_char_to_token_ratio
-        self._tokenizer: Any = None
 
     def model_check_or_download(self) -> None:
         """Look whether the model is on this machine.
@@ -40,31 +39,35 @@ class TokenizerFertilityFilter(DocumentFilter):
         Raises:
             InputError: It is not; a `FileNotFoundError`.
         """
-        if not Path(self._path).is_file():
-            message = f"there is no SentencePiece model at {self._path}"
-            raise InputError(message)
+        self._tokenizer.prepare()
 
     def load_tokenizer(self) -> None:
         """Load the model. Once per worker."""
-        self._load()
+        self._tokenizer.load()
 
     def score_document(self, text: str) -> float:
         """Return the characters per token; -1 where there is no token."""
-        tokenizer = self._tokenizer or self._load()
         # The tokenizer knows no lone surrogates.
-        tokens = tokenizer.encode(text.encode("utf-8", "replace").decode("utf-8"))
+        tokens = self._tokenizer.model.encode(text.encode("utf-8", "replace").decode("utf-8"))
         return len(text) / len(tokens) if tokens else -1.0
 
     def keep_document(self, scores: float) -> bool:
         """Keep from the limit on."""
         return scores >= self._min
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_tokenizer": None}
+
+class _SentencePiece(ModelHandle):
+    """A SentencePiece model in a file."""
+
+    def __init__(self, path: str) -> None:
+        self.path = str(path)
+        self.digest = digest_of_file(self.path)
+
+    def prepare(self) -> None:
+        check_file(self.path, "the SentencePiece model")
 
     def _load(self) -> Any:
-        self.model_check_or_download()
+        self.prepare()
         import sentencepiece  # pyright: ignore[reportMissingImports] - an extra
 
-        self._tokenizer = sentencepiece.SentencePieceProcessor(model_file=self._path)
-        return self._tokenizer
+        return sentencepiece.SentencePieceProcessor(model_file=self.path)

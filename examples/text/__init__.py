@@ -1,0 +1,1 @@
+"""Examples of curating text, end to end."""
