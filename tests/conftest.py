@@ -110,9 +110,12 @@ def _param(name: str) -> Any:
 
 # Parts that are the custodian's work and not the engine's, as the actor pool and Ray Data show with every commit. A case takes Xenna seconds.
 IN_SOAK = {
-    "xenna-streaming": ("records", "recovery"),
+    "ray-data": ("records",),
+    "xenna-streaming": ("records", "recovery", "drops", "fan_out"),
     "xenna-batch": ("records", "recovery", "resume", "drops", "fan_out"),
 }
+# Some ten pipelines, each of which Xenna takes seconds to start.
+WORKFLOWS = ("test_fuzzy_workflow.py", "test_semantic_workflow.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -120,7 +123,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("ray") is not None)
     left = tuple(f"test_conformance[{name}-{part}-" for name, parts in IN_SOAK.items() for part in parts)
     for item in items:
-        if item.name.startswith(left):
+        # Stages of one modality work in batch mode as they do in the stream, if the conformance cases do.
+        whole = item.name.endswith("[xenna-batch]") and "test_conformance" not in item.name
+        if item.name.startswith(left) or whole or (item.path.name in WORKFLOWS and "[xenna" in item.name):
             item.add_marker(pytest.mark.soak)
 
 

@@ -188,7 +188,10 @@ def test_it_drains_before_it_fills_also_where_bundles_are_given_ahead() -> None:
 
 
 def test_what_is_quick_has_a_place_beside_what_is_slow() -> None:
-    segments = segments_of(Timed("fast", seconds=0.001), Timed("slow", seconds=0.05), Timed("last", seconds=0.001))
+    slow = Timed("slow", seconds=0.05)
+    # Workers of its own, so that those of the others are there when it has all places.
+    slow.runtime_env = {"env_vars": {"A": "1"}}
+    segments = segments_of(Timed("fast", seconds=0.001), slow, Timed("last", seconds=0.001))
     simulation = Simulation(segments, Capacity(2, 2, remote=True), RunOptions(edge_bytes=2000))
     simulation.run(1000)
     assert simulation.lent

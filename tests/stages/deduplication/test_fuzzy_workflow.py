@@ -93,7 +93,6 @@ def test_the_same_is_found_wherever_it_runs(executor: dict[str, Any], tmp_path: 
     assert set(result.pipeline_tasks) == {"input_filegroups", "minhash", "lsh", "connected_components", "removal"}
 
 
-@pytest.mark.soak  # on Xenna it failed once, beside other work; not looked into yet
 def test_a_backend_on_ray_finds_the_same(ray_backend: BackendUnderTest, tmp_path: Path) -> None:
     texts = _texts()
     write_lines(tmp_path / "in", [{"text": text} for text in texts], 2)
