@@ -37,7 +37,9 @@ test: $(DEV_READY)
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/basedpyright --level error
-	@$(BIN)/python -m pytest -q $(SIDE_BY_SIDE) -m "not ray and not soak"
+	@# To make the other environment is mostly to wait, so it is made beside the first tests; what goes wrong is told below, when it is needed.
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/newer_xenna.sh --install >/dev/null 2>&1 & beside=$$!; \
+		$(BIN)/python -m pytest -q $(SIDE_BY_SIDE) -m "not ray and not soak"; status=$$?; wait $$beside; exit $$status
 	@$(BIN)/python -m pytest -q -m "ray and not soak"
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/newer_xenna.sh tests/conformance tests/backends/cluster/test_messages.py \
 		-m "not soak" -k "(xenna-streaming and lifecycle and (setup or teardown)) or version"

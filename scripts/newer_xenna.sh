@@ -1,6 +1,6 @@
 #!/bin/sh
 # The conformance cases on the newest cosmos-xenna, which needs Python 3.12 or newer, where such an interpreter is found.
-# Arguments go to pytest.
+# Arguments go to pytest; with --install alone the environment is made and nothing run.
 set -eu
 if [ "$(${VENV:-.venv}/bin/python -c 'import sys; print(sys.version_info >= (3, 12))')" = True ]; then
     echo "The tests above ran on the newest cosmos-xenna already."
@@ -17,4 +17,5 @@ if [ -z "${found:-}" ]; then
     exit 0
 fi
 PYTHON="$found" VENV=.venv-newer sh "$(dirname "$0")/install.sh" conformance,xenna
+[ "${1:-}" != --install ] || exit 0
 exec .venv-newer/bin/python -m pytest -q "$@"

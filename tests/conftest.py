@@ -114,8 +114,16 @@ IN_SOAK = {
     "xenna-streaming": ("records", "recovery", "drops", "fan_out"),
     "xenna-batch": ("records", "recovery", "resume", "drops", "fan_out"),
 }
-# Some ten pipelines, each of which Xenna takes seconds to start.
+# Some ten pipelines, each of which Xenna and Ray Data take seconds to start.
 WORKFLOWS = ("test_fuzzy_workflow.py", "test_semantic_workflow.py")
+# A custodian's work again; of its kinds these are tried on Xenna every time.
+FAULTS_ON_XENNA = (
+    "deaths_of_every_kind",
+    "hangs_in_native_code",
+    "setup_that_raises",
+    "before_they_work",
+    "not_asked_for",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -125,7 +133,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         # Stages of one modality work in batch mode as they do in the stream, if the conformance cases do.
         whole = item.name.endswith("[xenna-batch]") and "test_conformance" not in item.name
-        if item.name.startswith(left) or whole or (item.path.name in WORKFLOWS and "[xenna" in item.name):
+        slow = item.path.name in WORKFLOWS and any(name in item.name for name in ("[xenna", "[ray-data"))
+        fault = item.path.name == "test_faults_on_ray.py" and "[xenna" in item.name
+        if item.name.startswith(left) or whole or slow or (fault and not any(k in item.name for k in FAULTS_ON_XENNA)):
             item.add_marker(pytest.mark.soak)
 
 
