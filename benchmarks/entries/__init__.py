@@ -32,8 +32,8 @@ USUAL = (
 ON_RAY = ("ray_small_tasks", "ray_jsonl", "ray_model_stage")
 """Those that bring two environments with Ray, and take an hour or two in full."""
 
-ON_MEDIA = ("video_clips",)
-"""Those that encode films, and take an hour or more in full."""
+ON_MEDIA = ("image_embed", "video_clips")
+"""Those on photographs and films. To encode these takes an hour or more in full."""
 
 ENTRIES = USUAL + ON_RAY + ON_MEDIA
 
