@@ -100,6 +100,8 @@ def _likeliest(model: Any, text: str) -> tuple[str, float]:
 
 def _as_line(text: str) -> str:
     """Return the text as the library can read it: one line, without lone surrogates."""
-    if not text.isascii():
+    try:
+        text.encode()
+    except UnicodeEncodeError:
         text = text.encode("utf-8", "replace").decode("utf-8")
     return text.replace("\n", " ").replace("\0", " ")
