@@ -115,7 +115,7 @@ IN_SOAK = {
     "xenna-batch": ("records", "recovery", "resume", "drops", "fan_out"),
 }
 # Some ten pipelines, each of which Xenna and Ray Data take seconds to start.
-WORKFLOWS = ("test_fuzzy_workflow.py", "test_semantic_workflow.py")
+WORKFLOWS = ("test_fuzzy_workflow.py", "test_semantic_workflow.py", "test_examples_everywhere.py")
 # A custodian's work again; of its kinds these are tried on Xenna every time.
 FAULTS_ON_XENNA = (
     "deaths_of_every_kind",

@@ -58,7 +58,7 @@ def make_recording(folder: Path) -> Path:
     return manifest
 
 
-def build_pipeline(manifest: Path, output: Path) -> Pipeline:
+def build_pipeline(manifest: Path, output: Path, recogniser: str = "faster_whisper") -> Pipeline:
     """From recordings to a manifest of clean, transcribed sentences."""
     return Pipeline(
         "speech",
@@ -67,7 +67,7 @@ def build_pipeline(manifest: Path, output: Path) -> Pipeline:
             MonoConversionStage(RATE, strict_sample_rate=False),
             VADSegmentationStage(min_duration_sec=1.0, threshold=0.3),
             DNSMOSFilterStage(),
-            ASRStage("faster_whisper"),
+            ASRStage(recogniser),
             SpeechRateStage(text_key="pred_text"),
             TimestampMapperStage(passthrough_keys=KEPT),
             ManifestWriterStage(str(output / "all.jsonl"), name="all_segments"),
