@@ -6,19 +6,17 @@ Tried again after pauses, as `nemo_curator.utils.http_fetch` does: servers of mo
 from __future__ import annotations
 
 import base64
-import http.client
 import json
 import logging
 import os
-import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from nemo_curator.errors import CuratorError, DataError, InputError, OptionError, TransientError
-from nemo_curator.utils.http_fetch import HttpPolicy, _opener, pause_before_retry, retry_after_seconds
+from nemo_curator.errors import DataError, InputError, OptionError
+from nemo_curator.utils.http_fetch import BROKEN_CONNECTION, HttpPolicy, Trouble, opener, retry_after_seconds, try_again
 
 __all__ = ["ChatEndpoint", "image_message"]
 
@@ -28,16 +26,7 @@ _MOST_BYTES = 16 * 1024**2
 _WORTH_ANOTHER_TRY = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 # It is this request that is not liked: another one may be.
 _ABOUT_THE_REQUEST = frozenset({400, 413, 415, 422})
-_BROKEN_CONNECTION = (http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError, urllib.error.URLError)
 _SHOWN = 300
-
-
-class _Trouble(Exception):
-    """One attempt failed: why, as what it is given up for if another is not worth it, and when the server wants another."""
-
-    def __init__(self, why: str, *, final: type[CuratorError] | None = None, retry_after: float | None = None) -> None:
-        super().__init__(why)
-        self.why, self.final, self.retry_after = why, final, retry_after
 
 
 def image_message(text: str, images: Sequence[bytes], media_type: str = "image/jpeg") -> dict[str, Any]:
@@ -97,25 +86,14 @@ class ChatEndpoint:
             "stream": self.stream,
         }
         content = json.dumps(body).encode()
-        attempts = 0
-        while True:
-            attempts += 1
-            try:
-                return self._attempt(content)
-            except _Trouble as trouble:
-                if trouble.final is not None:
-                    message = f"model {self.model!r} at {self.base_url}: {trouble.why}"
-                    raise trouble.final(message) from trouble
-                pause = pause_before_retry(self.policy, attempts, trouble.retry_after)
-                if pause is None:
-                    tries = f"{attempts} attempt{'s' * (attempts > 1)}"
-                    asked = f" It asks to wait for {trouble.retry_after:.0f} s." if trouble.retry_after else ""
-                    message = f"model {self.model!r} at {self.base_url} gave no answer in {tries}: {trouble.why}.{asked} Run it again later"
-                    raise TransientError(message) from trouble
-                _log.warning(
-                    "attempt %d to ask %s failed: %s; the next in %.1f s", attempts, self.base_url, trouble.why, pause
-                )
-                self.policy.sleep(pause)
+        who = f"model {self.model!r} at {self.base_url}"
+        return try_again(
+            self.policy,
+            lambda: self._attempt(content),
+            doing=f"ask {self.base_url}",
+            refused=who,
+            gave_up=lambda attempts, trouble: _gave_up(who, attempts, trouble),
+        )
 
     def _attempt(self, content: bytes) -> str:
         headers = {**self.policy.headers, "Content-Type": "application/json"}
@@ -123,25 +101,31 @@ class ChatEndpoint:
             headers["Authorization"] = f"Bearer {key}"
         request = urllib.request.Request(self.url, data=content, headers=headers, method="POST")  # noqa: S310 - the scheme was looked at
         try:
-            with cast("Any", _opener().open(request, timeout=self.policy.timeout_s)) as response:
+            with cast("Any", opener().open(request, timeout=self.policy.timeout_s)) as response:
                 kind = response.headers.get("Content-Type") or ""
                 return _streamed(response) if kind.startswith("text/event-stream") else _whole(response)
         except urllib.error.HTTPError as error:
             with error:
                 raise self._refused(error) from error
-        except _BROKEN_CONNECTION as error:
+        except BROKEN_CONNECTION as error:
             reason = getattr(error, "reason", error)
             message = f"no connection: {type(reason).__name__}: {reason}"
-            raise _Trouble(message) from error
+            raise Trouble(message) from error
 
-    def _refused(self, error: urllib.error.HTTPError) -> _Trouble:
+    def _refused(self, error: urllib.error.HTTPError) -> Trouble:
         why = f"the server answers {error.code}: {_said(error)}"
         if error.code in _WORTH_ANOTHER_TRY:
             pause = retry_after_seconds(error.headers.get("Retry-After"), self.policy.now())
-            return _Trouble(why, retry_after=pause)
+            return Trouble(why, retry_after=pause)
         if error.code in _ABOUT_THE_REQUEST:
-            return _Trouble(why, final=DataError)
-        return _Trouble(f"{why}. Check base_url, model and the key in {self.api_key_env}", final=InputError)
+            return Trouble(why, final=DataError)
+        return Trouble(f"{why}. Check base_url, model and the key in {self.api_key_env}", final=InputError)
+
+
+def _gave_up(who: str, attempts: int, trouble: Trouble) -> str:
+    tries = f"{attempts} attempt{'s' * (attempts > 1)}"
+    asked = f" It asks to wait for {trouble.retry_after:.0f} s." if trouble.retry_after else ""
+    return f"{who} gave no answer in {tries}: {trouble.why}.{asked} Run it again later"
 
 
 def _said(error: urllib.error.HTTPError) -> str:
@@ -151,7 +135,7 @@ def _said(error: urllib.error.HTTPError) -> str:
         parsed: Any = json.loads(body)
         found: Any = parsed.get("error", parsed)
         text: Any = found if isinstance(found, str) else found.get("message")
-    except (ValueError, AttributeError, *_BROKEN_CONNECTION):
+    except (ValueError, AttributeError, *BROKEN_CONNECTION):
         text = None
     return str(text or error.reason or "no reason is given")[:_SHOWN]
 
@@ -160,17 +144,17 @@ def _whole(response: Any) -> str:
     body = response.read(_MOST_BYTES + 1)
     if len(body) > _MOST_BYTES:
         message = "the answer is larger than 16 MiB"
-        raise _Trouble(message, final=DataError)
+        raise Trouble(message, final=DataError)
     # Content that ends before its length is read as what there was of it, without an error.
     if response.length:
         message = f"the answer ended {response.length} bytes early"
-        raise _Trouble(message)
+        raise Trouble(message)
     parsed = _parsed(body)
     try:
         return _text(parsed["choices"][0]["message"]["content"])
     except (KeyError, IndexError, TypeError) as error:
         message = f"the answer has no text in it: {body[:_SHOWN].decode(errors='replace')}"
-        raise _Trouble(message, final=DataError) from error
+        raise Trouble(message, final=DataError) from error
 
 
 def _streamed(response: Any) -> str:
@@ -183,14 +167,14 @@ def _streamed(response: Any) -> str:
         parsed = _parsed(event)
         if "error" in parsed:
             message = f"the server broke off: {str(parsed['error'])[:_SHOWN]}"
-            raise _Trouble(message)
+            raise Trouble(message)
         size += len(event)
         if size > _MOST_BYTES:
             message = "the answer is larger than 16 MiB"
-            raise _Trouble(message, final=DataError)
+            raise Trouble(message, final=DataError)
         pieces += _pieces(parsed)
     message = "the answer broke off before its end"
-    raise _Trouble(message)
+    raise Trouble(message)
 
 
 def _pieces(event: dict[str, Any]) -> list[str]:
@@ -199,7 +183,7 @@ def _pieces(event: dict[str, Any]) -> list[str]:
         return [(choice.get("delta") or {}).get("content") or "" for choice in choices]
     except (AttributeError, TypeError) as error:
         message = f"the answer is not in the form of chat completions: {str(event)[:_SHOWN]}"
-        raise _Trouble(message, final=DataError) from error
+        raise Trouble(message, final=DataError) from error
 
 
 def _events(response: Any) -> Iterator[bytes]:
@@ -214,10 +198,10 @@ def _parsed(content: bytes) -> dict[str, Any]:
         parsed = json.loads(content)
     except ValueError as error:
         message = f"the answer is not JSON: {content[:_SHOWN].decode(errors='replace')}"
-        raise _Trouble(message) from error
+        raise Trouble(message) from error
     if not isinstance(parsed, dict):
         message = f"the answer is not an object of JSON: {content[:_SHOWN].decode(errors='replace')}"
-        raise _Trouble(message, final=DataError)
+        raise Trouble(message, final=DataError)
     return cast("dict[str, Any]", parsed)
 
 
@@ -225,5 +209,5 @@ def _text(content: object) -> str:
     text = content.strip() if isinstance(content, str) else ""
     if not text:
         message = "the answer is empty"
-        raise _Trouble(message, final=DataError)
+        raise Trouble(message, final=DataError)
     return text

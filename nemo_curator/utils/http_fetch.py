@@ -17,13 +17,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from nemo_curator.errors import CuratorError, DataError, InputError, TransientError
 from nemo_curator.utils.byte_sizes import format_bytes
 
-__all__ = ["HttpPolicy", "fetch_bytes", "fetch_range", "fetch_to", "pause_before_retry", "retry_after_seconds"]
+__all__ = [
+    "BROKEN_CONNECTION",
+    "HttpPolicy",
+    "Trouble",
+    "fetch_bytes",
+    "fetch_range",
+    "fetch_to",
+    "opener",
+    "pause_before_retry",
+    "retry_after_seconds",
+    "try_again",
+]
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +45,7 @@ _PARTIAL = 206
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # The server, or something before it, is busy or restarting; the same request may succeed a little later.
 _WORTH_ANOTHER_TRY = frozenset({408, 425, 429, 500, 502, 503, 504})
-_BROKEN_CONNECTION = (http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError, urllib.error.URLError)
+BROKEN_CONNECTION = (http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError, urllib.error.URLError)
 
 
 def _utc_now() -> datetime:
@@ -90,7 +103,7 @@ class _Sink(Protocol):
     def truncate(self) -> object: ...
 
 
-class _Trouble(Exception):
+class Trouble(Exception):
     """One attempt failed: why, whether another is worth it, and after how many seconds the server wants it."""
 
     def __init__(self, why: str, *, final: type[CuratorError] | None = None, retry_after: float | None = None) -> None:
@@ -127,6 +140,43 @@ def pause_before_retry(policy: HttpPolicy, attempts: int, retry_after: float | N
     return None if retry_after > policy.max_retry_after_s else max(own, retry_after)
 
 
+def try_again(
+    policy: HttpPolicy,
+    attempt: Callable[[], T],
+    *,
+    doing: str,
+    refused: str,
+    gave_up: Callable[[int, Trouble], str],
+) -> T:
+    """Return what an attempt returns, the first or, after pauses, a later one.
+
+    Args:
+        policy: Attempts and pauses.
+        attempt: Raises `Trouble` if it has failed.
+        doing: What it does, for the log: ``"fetch https://..."``.
+        refused: Beginning of the sentence when another attempt makes no sense.
+        gave_up: Returns the sentence after so many attempts, the last of which failed with that.
+
+    Raises:
+        CuratorError: Of the kind that the trouble names, as another attempt makes no sense.
+        TransientError: Every attempt failed, and a later one may not.
+    """
+    attempts = 0
+    while True:
+        attempts += 1
+        try:
+            return attempt()
+        except Trouble as trouble:
+            if trouble.final is not None:
+                message = f"{refused}: {trouble.why}"
+                raise trouble.final(message) from trouble
+            pause = pause_before_retry(policy, attempts, trouble.retry_after)
+            if pause is None:
+                raise TransientError(gave_up(attempts, trouble)) from trouble
+            _log.warning("attempt %d to %s failed: %s; the next in %.1f s", attempts, doing, trouble.why, pause)
+            policy.sleep(pause)
+
+
 def fetch_to(url: str, sink: _Sink, policy: HttpPolicy, *, part: tuple[int, int] | None = None) -> int:
     """Write the content of a URL to an open file, from its start.
 
@@ -144,22 +194,19 @@ def fetch_to(url: str, sink: _Sink, policy: HttpPolicy, *, part: tuple[int, int]
         DataError: The URL or the content is not acceptable: another protocol, too large, the wrong part.
         TransientError: Every attempt failed, and a later one may not.
     """
-    attempts = 0
-    while True:
-        attempts += 1
+
+    def attempt() -> int:
         sink.seek(0)
         sink.truncate()
-        try:
-            return _attempt(url, sink, policy, part)
-        except _Trouble as trouble:
-            if trouble.final is not None:
-                message = f"cannot fetch {url}: {trouble.why}"
-                raise trouble.final(message) from trouble
-            pause = pause_before_retry(policy, attempts, trouble.retry_after)
-            if pause is None:
-                raise TransientError(_gave_up(url, attempts, policy, trouble)) from trouble
-            _log.warning("attempt %d to fetch %s failed: %s; the next in %.1f s", attempts, url, trouble.why, pause)
-            policy.sleep(pause)
+        return _attempt(url, sink, policy, part)
+
+    return try_again(
+        policy,
+        attempt,
+        doing=f"fetch {url}",
+        refused=f"cannot fetch {url}",
+        gave_up=lambda attempts, trouble: _gave_up(url, attempts, policy, trouble),
+    )
 
 
 def fetch_bytes(url: str, policy: HttpPolicy) -> bytes:
@@ -179,7 +226,7 @@ def fetch_range(url: str, start: int, length: int, policy: HttpPolicy) -> bytes:
     return buffer.getvalue()
 
 
-def _gave_up(url: str, attempts: int, policy: HttpPolicy, trouble: _Trouble) -> str:
+def _gave_up(url: str, attempts: int, policy: HttpPolicy, trouble: Trouble) -> str:
     head = f"cannot fetch {url} in {attempts} attempt{'s' * (attempts > 1)}: {trouble.why}"
     asked = trouble.retry_after
     if asked is not None and asked > policy.max_retry_after_s:
@@ -203,7 +250,7 @@ def _attempt(url: str, sink: _Sink, policy: HttpPolicy, part: tuple[int, int] | 
             sink.write(chunk)
         if expected is not None and received != expected:
             message = f"the content ended after {received} of {expected} bytes"
-            raise _Trouble(message)
+            raise Trouble(message)
         return received
 
 
@@ -216,22 +263,22 @@ def _expect_part(response: Any, part: tuple[int, int]) -> int:
             f"the server was asked for bytes {start} to {start + length - 1} and answers {response.status} with {said}. "
             "The file is shorter than expected, or the server cannot send parts"
         )
-        raise _Trouble(message, final=DataError)
+        raise Trouble(message, final=DataError)
     return length
 
 
 def _check_size(size: int, policy: HttpPolicy) -> None:
     if policy.max_bytes is not None and size > policy.max_bytes:
         message = f"it is larger than {format_bytes(policy.max_bytes)}, the most that is accepted; raise max_bytes"
-        raise _Trouble(message, final=DataError)
+        raise Trouble(message, final=DataError)
 
 
 def _read(response: Any) -> bytes:
     try:
         return response.read(_CHUNK)
-    except _BROKEN_CONNECTION as error:
+    except BROKEN_CONNECTION as error:
         message = f"the connection broke: {_in_words(error)}"
-        raise _Trouble(message) from error
+        raise Trouble(message) from error
 
 
 def _open(url: str, headers: dict[str, str], policy: HttpPolicy) -> Any:
@@ -241,10 +288,10 @@ def _open(url: str, headers: dict[str, str], policy: HttpPolicy) -> Any:
         if urlsplit(target).scheme not in {"http", "https"}:
             hint = "" if target == url else " It was redirected there"
             message = f"{target!r} is not an http or https URL.{hint}"
-            raise _Trouble(message, final=DataError)
+            raise Trouble(message, final=DataError)
         try:
             # The scheme was looked at, and the opener knows no other.
-            return _opener().open(urllib.request.Request(target, headers=headers), timeout=policy.timeout_s)  # noqa: S310
+            return opener().open(urllib.request.Request(target, headers=headers), timeout=policy.timeout_s)  # noqa: S310
         except urllib.error.HTTPError as error:
             with error:
                 if error.code not in _REDIRECTS:
@@ -252,21 +299,21 @@ def _open(url: str, headers: dict[str, str], policy: HttpPolicy) -> Any:
                 target = urljoin(target, error.headers.get("Location") or "?")
         except http.client.InvalidURL as error:
             message = f"the URL is malformed: {error}"
-            raise _Trouble(message, final=DataError) from error
-        except _BROKEN_CONNECTION as error:
+            raise Trouble(message, final=DataError) from error
+        except BROKEN_CONNECTION as error:
             reason = getattr(error, "reason", error)
             untrusted = isinstance(reason, ssl.SSLCertVerificationError)
             message = f"no connection: {_in_words(reason)}"
-            raise _Trouble(message, final=DataError if untrusted else None) from error
+            raise Trouble(message, final=DataError if untrusted else None) from error
     message = f"it was redirected more than {policy.max_redirects} times, last to {target}"
-    raise _Trouble(message, final=DataError)
+    raise Trouble(message, final=DataError)
 
 
-def _refused(error: urllib.error.HTTPError, policy: HttpPolicy) -> _Trouble:
+def _refused(error: urllib.error.HTTPError, policy: HttpPolicy) -> Trouble:
     why = f"the server answers {error.code} {error.reason}"
     if error.code in _WORTH_ANOTHER_TRY:
-        return _Trouble(why, retry_after=retry_after_seconds(error.headers.get("Retry-After"), policy.now()))
-    return _Trouble(f"{why}. Check the URL, and whether it may be read without logging in", final=InputError)
+        return Trouble(why, retry_after=retry_after_seconds(error.headers.get("Retry-After"), policy.now()))
+    return Trouble(f"{why}. Check the URL, and whether it may be read without logging in", final=InputError)
 
 
 def _in_words(error: object) -> str:
@@ -274,9 +321,9 @@ def _in_words(error: object) -> str:
 
 
 @lru_cache(maxsize=1)
-def _opener() -> urllib.request.OpenerDirector:
+def opener() -> urllib.request.OpenerDirector:
     """Return an opener that knows http and https and nothing else; it leaves redirects to the caller, which bounds them."""
-    opener = urllib.request.OpenerDirector()
+    director = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler,
         urllib.request.HTTPHandler,
@@ -284,5 +331,5 @@ def _opener() -> urllib.request.OpenerDirector:
         urllib.request.HTTPErrorProcessor,
         urllib.request.HTTPDefaultErrorHandler,
     ):
-        opener.add_handler(handler())
-    return opener
+        director.add_handler(handler())
+    return director

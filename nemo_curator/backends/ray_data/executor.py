@@ -32,7 +32,7 @@ _APART = 50
 # A collector's work is next to nothing, so what counts is that it does not wait for the driver.
 _COLLECTED_AT_ONCE = 16
 # Ray Data looks at its actors five to ten times a second, and by default an actor has two parcels: what is done with both waits for
-# the next look. A parcel is up to a tenth of a second of work; many more, and at the end one actor has work that others could do.
+# the next look. A parcel is up to half a second of work; many more, and at the end one actor has work that others could do.
 _RUN_AT_ONCE = 8
 # While an actor's child works on one, what the one before has become is on its way: packed, put into Ray's store, and told.
 _THREADS = 2

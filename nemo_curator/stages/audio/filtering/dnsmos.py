@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nemo_curator.errors import DataError, InputError, OptionError, require
+from nemo_curator.models.base import onnx_session
 from nemo_curator.stages.audio.common.limits import DEFAULT_LIMITS, AudioLimits
 from nemo_curator.stages.audio.filtering.scorer import (
     QualityFilterStage,
@@ -88,8 +89,6 @@ class DnsmosScorer(SpeechScorer):
             self._sessions = (self._session("sig_bak_ovr.onnx"), self._session("model_v8.onnx"))
 
     def _session(self, name: str) -> Any:
-        import onnxruntime  # pyright: ignore[reportMissingImports] - an extra
-
         path = self._locate(name)
         content = path.read_bytes()
         digest = hashlib.sha256(content).hexdigest()
@@ -98,14 +97,7 @@ class DnsmosScorer(SpeechScorer):
                 f"{path} is not the model that was checked: its SHA-256 is {digest}; install speechmos==0.0.1.1 anew"
             )
             raise DataError(message)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.inter_op_num_threads = 1
-        try:
-            return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's own errors share no base but this
-            message = f"{path} is not a graph that ONNX Runtime can run: {error}"
-            raise DataError(message) from error
+        return onnx_session(content, str(path), extra="audio", threads=self.threads)
 
     def scores(self, samples: Waveform) -> dict[str, float]:
         """Return ``sig``, ``bak``, ``ovrl`` and ``p808``, rounded to four places. Samples beyond -1 to 1 are clipped."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nemo_curator.errors import DataError, InputError, require
+from nemo_curator.models.base import onnx_session
 
 if TYPE_CHECKING:
     from nemo_curator.stages.audio.common.decoding import Waveform
@@ -62,16 +63,7 @@ class SileroVad:
         if self._session is not None:
             return
         path = self.locate()
-        import onnxruntime  # pyright: ignore[reportMissingImports] - an extra
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.inter_op_num_threads = 1
-        try:
-            session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's own errors share no base but this
-            message = f"{path} is not a graph that ONNX Runtime can run: {error}"
-            raise DataError(message) from error
+        session = onnx_session(path, path, extra="audio", threads=self.threads)
         names = {each.name for each in session.get_inputs()}
         if names != {"input", "h", "c"}:
             message = f"{path} is another graph than silero_vad_v6.onnx of faster-whisper: it takes {', '.join(sorted(names))}"

@@ -35,12 +35,7 @@ def murmur3_32(
     """
     import numpy as np
 
-    # The four bytes from every position on, as one little-endian word: blocks begin anywhere.
-    padded = np.concatenate([data, np.zeros(4, np.uint8)]).astype(np.uint32)
-    size = len(data) + 1
-    words = padded[:size].copy()
-    for shift in (1, 2, 3):
-        words |= padded[shift : shift + size] << np.uint32(8 * shift)
+    words = _words_from_everywhere(data, np.uint32, len(data) + 1)
     hashes = np.full(len(starts), seed, np.uint32)
     blocks = lengths >> 2
     fewest, most = (int(blocks.min()), int(blocks.max())) if len(blocks) else (0, 0)
@@ -52,6 +47,18 @@ def murmur3_32(
     tails = words[starts + 4 * blocks] & np.array(_TAIL_MASKS, np.uint32)[lengths & 3]
     hashes ^= _scrambled(tails)
     return _finished(hashes ^ lengths.astype(np.uint32))
+
+
+def _words_from_everywhere(data: npt.NDArray[np.uint8], kind: type[Any], size: int) -> Any:
+    """Return the bytes from each of `size` positions on as one little-endian word of that kind, zeros behind the end: blocks begin anywhere."""
+    import numpy as np
+
+    width = np.dtype(kind).itemsize
+    padded = np.concatenate([data, np.zeros(size + width - 1 - len(data), np.uint8)]).astype(kind)
+    words = padded[:size].copy()
+    for shift in range(1, width):
+        words |= padded[shift : shift + size] << kind(8 * shift)
+    return words
 
 
 def _rotated(values: npt.NDArray[np.uint32], bits: int) -> npt.NDArray[np.uint32]:
@@ -101,12 +108,8 @@ def murmur3_64(
     """
     import numpy as np
 
-    # The eight bytes from every position on, as one little-endian word.
-    padded = np.concatenate([data, np.zeros(16, np.uint8)]).astype(np.uint64)
-    size = len(data) + 9
-    words = padded[:size].copy()
-    for shift in range(1, 8):
-        words |= padded[shift : shift + size] << np.uint64(8 * shift)
+    # The second half of a block begins eight bytes after the first.
+    words = _words_from_everywhere(data, np.uint64, len(data) + 9)
     first = np.full(len(starts), seed, np.uint64)
     second = first.copy()
     blocks = lengths >> 4

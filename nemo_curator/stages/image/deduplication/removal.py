@@ -6,8 +6,8 @@ import logging
 from typing import Any
 
 from nemo_curator.errors import DataError, InputError, require
+from nemo_curator.models.loaded import loaded
 from nemo_curator.stages.base import ProcessingStage
-from nemo_curator.stages.image.loaded import loaded
 from nemo_curator.stages.worker_info import WorkerMetadata
 from nemo_curator.tasks import ImageBatch
 from nemo_curator.utils.client_utils import is_remote_url

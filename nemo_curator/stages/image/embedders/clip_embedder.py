@@ -10,7 +10,7 @@ from nemo_curator.errors import require
 from nemo_curator.models.clip import CLIPImageEmbeddings
 from nemo_curator.models.open_nsfw import OpenNsfw
 from nemo_curator.stages.base import ProcessingStage
-from nemo_curator.stages.image.loaded import loaded
+from nemo_curator.stages.image.holds_model import HoldsModel
 from nemo_curator.stages.image.pixels import check_batch_size, in_chunks, pixels_of
 from nemo_curator.stages.worker_info import NodeInfo, WorkerMetadata
 from nemo_curator.tasks import ImageBatch
@@ -24,7 +24,7 @@ __all__ = ["ImageEmbeddingStage"]
 _log = logging.getLogger(__name__)
 
 
-class ImageEmbeddingStage(ProcessingStage[ImageBatch, ImageBatch]):
+class ImageEmbeddingStage(HoldsModel, ProcessingStage[ImageBatch, ImageBatch]):
     """Sets ``embedding``: a vector of length 1.
 
     With a CLIP model, products of vectors say how alike images are in meaning. None comes with a package: `model_dir` names yours. Without
@@ -80,14 +80,6 @@ class ImageEmbeddingStage(ProcessingStage[ImageBatch, ImageBatch]):
         if self.model_dir is not None:
             CLIPImageEmbeddings.download_weights_on_node(self.model_dir)
 
-    def setup(self, worker_metadata: WorkerMetadata | None = None) -> None:
-        """Load the model."""
-        self._model().setup()
-
-    def teardown(self) -> None:
-        """Forget the model."""
-        loaded(self).clear()
-
     def process(self, task: ImageBatch) -> ImageBatch:
         """Return the images with their vectors.
 
@@ -106,19 +98,14 @@ class ImageEmbeddingStage(ProcessingStage[ImageBatch, ImageBatch]):
             _log.info("stage %r: embedded %d images of %s", self.name, len(task.data), task.task_id)
         return task
 
-    def _model(self) -> CLIPImageEmbeddings | OpenNsfw:
-        there = loaded(self)
-        if "model" not in there:
-            threads = max(1, int(self.resources.cpus))
-            there["model"] = (
-                OpenNsfw(threads) if self.model_dir is None else CLIPImageEmbeddings(self.model_dir, threads)
-            )
-        return there["model"]
+    def _new_model(self) -> CLIPImageEmbeddings | OpenNsfw:
+        threads = max(1, int(self.resources.cpus))
+        return OpenNsfw(threads) if self.model_dir is None else CLIPImageEmbeddings(self.model_dir, threads)
 
     def _embedded(self, pixels: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         import numpy as np
 
-        model = self._model()
+        model = self._model
         if isinstance(model, CLIPImageEmbeddings):
             return model(pixels)
         _, features = model(pixels)

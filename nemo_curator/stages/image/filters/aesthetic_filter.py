@@ -5,7 +5,7 @@ from __future__ import annotations
 from nemo_curator.errors import OptionError
 from nemo_curator.models.aesthetics import AestheticScorer
 from nemo_curator.stages.image.filters.base import BaseFilterStage
-from nemo_curator.stages.image.loaded import loaded
+from nemo_curator.stages.image.holds_model import HoldsModel
 from nemo_curator.stages.image.pixels import embeddings_of
 from nemo_curator.stages.worker_info import NodeInfo, WorkerMetadata
 from nemo_curator.tasks import ImageBatch
@@ -13,7 +13,7 @@ from nemo_curator.tasks import ImageBatch
 __all__ = ["ImageAestheticFilterStage"]
 
 
-class ImageAestheticFilterStage(BaseFilterStage):
+class ImageAestheticFilterStage(HoldsModel, BaseFilterStage):
     """Sets ``aesthetic_score`` and keeps images with the threshold or more. Others are counted as ``low_aesthetic``.
 
     No predictor comes with a package, so one must be given, together with the embeddings that it was trained on: LAION's is for CLIP ViT-L/14
@@ -48,14 +48,6 @@ class ImageAestheticFilterStage(BaseFilterStage):
         """Look whether the predictor is on this machine."""
         AestheticScorer.download_weights_on_node(self._folder())
 
-    def setup(self, worker_metadata: WorkerMetadata | None = None) -> None:
-        """Load the predictor."""
-        self._model().setup()
-
-    def teardown(self) -> None:
-        """Forget the predictor."""
-        loaded(self).clear()
-
     def process(self, task: ImageBatch) -> ImageBatch:
         """Return the images that are pleasing enough.
 
@@ -63,7 +55,7 @@ class ImageAestheticFilterStage(BaseFilterStage):
             ValueError: An image has no embedding.
             DataError: The predictor was trained on other embeddings.
         """
-        model = self._model()
+        model = self._model
         scores: list[float] = []
         for images in self.yield_next_batch(task):
             scores += map(float, model(embeddings_of(images, task, self.name)))
@@ -71,11 +63,8 @@ class ImageAestheticFilterStage(BaseFilterStage):
             image.aesthetic_score = score
         return self._kept(task, [score >= self.score_threshold for score in scores], "low_aesthetic")
 
-    def _model(self) -> AestheticScorer:
-        there = loaded(self)
-        if "model" not in there:
-            there["model"] = AestheticScorer(self._folder(), max(1, int(self.resources.cpus)))
-        return there["model"]
+    def _new_model(self) -> AestheticScorer:
+        return AestheticScorer(self._folder(), max(1, int(self.resources.cpus)))
 
     def _folder(self) -> str:
         if self.model_dir is None:

@@ -6,7 +6,7 @@ from nemo_curator.errors import require
 from nemo_curator.models.nsfw import NSFWScorer
 from nemo_curator.models.open_nsfw import OpenNsfw
 from nemo_curator.stages.image.filters.base import BaseFilterStage
-from nemo_curator.stages.image.loaded import loaded
+from nemo_curator.stages.image.holds_model import HoldsModel
 from nemo_curator.stages.image.pixels import embeddings_of, pixels_of
 from nemo_curator.stages.worker_info import NodeInfo, WorkerMetadata
 from nemo_curator.tasks import ImageBatch
@@ -14,7 +14,7 @@ from nemo_curator.tasks import ImageBatch
 __all__ = ["ImageNSFWFilterStage"]
 
 
-class ImageNSFWFilterStage(BaseFilterStage):
+class ImageNSFWFilterStage(HoldsModel, BaseFilterStage):
     """Sets ``nsfw_score``, from 0 to 1, and keeps images below the threshold. Others are counted as ``nsfw``.
 
     Without a model Yahoo's open_nsfw, which comes with a package, looks at the pixels. It was trained on pornography, in 2016, on photographs:
@@ -57,21 +57,13 @@ class ImageNSFWFilterStage(BaseFilterStage):
         if self._given is not None:
             NSFWScorer.download_weights_on_node(self._given)
 
-    def setup(self, worker_metadata: WorkerMetadata | None = None) -> None:
-        """Load the model."""
-        self._model().setup()
-
-    def teardown(self) -> None:
-        """Forget the model."""
-        loaded(self).clear()
-
     def process(self, task: ImageBatch) -> ImageBatch:
         """Return the images that are safe.
 
         Raises:
             ValueError: An image lacks the pixels, or the embedding, that the model works on.
         """
-        model = self._model()
+        model = self._model
         for images in self.yield_next_batch(task):
             if isinstance(model, OpenNsfw):
                 scores, _ = model(pixels_of(images, self.name))
@@ -81,12 +73,9 @@ class ImageNSFWFilterStage(BaseFilterStage):
                 image.nsfw_score = float(score)
         return self._kept(task, [float(image.nsfw_score or 0) < self.score_threshold for image in task.data], "nsfw")
 
-    def _model(self) -> NSFWScorer | OpenNsfw:
-        there = loaded(self)
-        if "model" not in there:
-            threads = max(1, int(self.resources.cpus))
-            there["model"] = OpenNsfw(threads) if self._given is None else NSFWScorer(self._given, threads)
-        return there["model"]
+    def _new_model(self) -> NSFWScorer | OpenNsfw:
+        threads = max(1, int(self.resources.cpus))
+        return OpenNsfw(threads) if self._given is None else NSFWScorer(self._given, threads)
 
     @property
     def _given(self) -> str | None:

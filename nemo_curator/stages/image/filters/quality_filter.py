@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from nemo_curator.errors import require
+from nemo_curator.models.loaded import loaded
 from nemo_curator.stages.image.filters.base import BaseFilterStage
 from nemo_curator.stages.image.filters.naturalness import DEFAULT_MODEL, NaturalnessModel
-from nemo_curator.stages.image.loaded import loaded
 from nemo_curator.stages.image.pixels import pixels_of
 from nemo_curator.stages.worker_info import WorkerMetadata
 from nemo_curator.tasks import ImageBatch

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nemo_curator.errors import OptionError, require
+from nemo_curator.models.loaded import loaded
 from nemo_curator.stages.image.filters.base import BaseFilterStage
-from nemo_curator.stages.image.loaded import loaded
 from nemo_curator.stages.image.pixels import pixels_of
 from nemo_curator.stages.worker_info import WorkerMetadata
 from nemo_curator.tasks import ImageBatch

@@ -12,10 +12,10 @@ from itertools import islice
 from typing import IO, Any, Literal, TypeVar, cast
 
 from nemo_curator.errors import DataError, InputError, OptionError, require
+from nemo_curator.models.loaded import loaded
 from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.stages.image.io.decode import BadImage, DecodeOptions
 from nemo_curator.stages.image.io.decoders import Decoders
-from nemo_curator.stages.image.loaded import loaded
 from nemo_curator.stages.worker_info import WorkerMetadata
 from nemo_curator.tasks import FileGroupTask, ImageBatch, ImageObject
 from nemo_curator.utils.client_utils import is_remote_url

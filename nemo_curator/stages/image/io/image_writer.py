@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nemo_curator.errors import DataError, OptionError, OutputError, require
+from nemo_curator.models.loaded import loaded
 from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.stages.image.io.columns import check_fields, image_table
-from nemo_curator.stages.image.loaded import loaded
 from nemo_curator.tasks import FileGroupTask, ImageBatch, ImageObject
 from nemo_curator.utils.client_utils import is_remote_url
 from nemo_curator.utils.file_listing import local_path

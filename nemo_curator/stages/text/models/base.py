@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from nemo_curator.errors import InputError
+from nemo_curator.models.loaded import loaded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,11 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["EmbeddingModel", "LabelModel", "ModelHandle", "check_file", "digest_of_file"]
 
 _DIGEST_BYTES = 12
-
-
-# Loaded models stand beside their handles and not in them, so that neither pickling nor the fingerprint of a run with a checkpoint
-# sees whether a handle happens to be loaded.
-_LOADED: WeakKeyDictionary[ModelHandle, Any] = WeakKeyDictionary()
 
 
 class ModelHandle(ABC):
@@ -39,8 +34,9 @@ class ModelHandle(ABC):
 
     def load(self) -> None:
         """Load the model into this worker, once; a second call does nothing."""
-        if self not in _LOADED:
-            _LOADED[self] = self._load()
+        there = loaded(self)
+        if "model" not in there:
+            there["model"] = self._load()
 
     @abstractmethod
     def _load(self) -> Any:
@@ -50,7 +46,7 @@ class ModelHandle(ABC):
     def model(self) -> Any:
         """The loaded model; loads it if nobody has."""
         self.load()
-        return _LOADED[self]
+        return loaded(self)["model"]
 
 
 class LabelModel(ModelHandle):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from nemo_curator.errors import DataError, OptionError, require
+from nemo_curator.models.base import onnx_session
 from nemo_curator.stages.text.models.base import EmbeddingModel, LabelModel, ModelHandle, check_file, digest_of_file
 
 if TYPE_CHECKING:
@@ -62,16 +63,7 @@ def open_graph(path: str, output: str | None = None, threads: int = 1) -> Graph:
     """
     require("onnxruntime", extra="onnx", purpose="an ONNX model")
     check_file(path, "the ONNX model")
-    import onnxruntime  # pyright: ignore[reportMissingImports] - an extra
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's own errors share no base but this
-        message = f"{path} is not a graph that ONNX Runtime can run: {error}"
-        raise DataError(message) from error
+    session = onnx_session(path, path, extra="onnx", threads=threads)
     inputs = [each.name for each in session.get_inputs()]
     outputs = {each.name: each.shape for each in session.get_outputs()}
     if unknown := sorted(set(inputs) - _KNOWN_INPUTS):

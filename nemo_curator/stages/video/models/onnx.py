@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from nemo_curator.errors import InputError, OptionError, require
+from nemo_curator.errors import DataError, InputError, OptionError, require
+from nemo_curator.models.base import onnx_session
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,17 +24,13 @@ def make_session(path: str | Path, purpose: str) -> Any:
         InputError: There is no such file, or it is not a model.
     """
     require("onnxruntime", extra="video", purpose=purpose)
-    onnxruntime: Any = import_module("onnxruntime")
-
     if not Path(path).is_file():
         message = f"{purpose} needs an ONNX model, and there is no {path}; export one there, or pass another path"
         raise InputError(message)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the library raises types of its own that are not public
-        message = f"{path} cannot be loaded as an ONNX model: {error}"
+        return onnx_session(str(path), str(path), extra="video")
+    except DataError as error:
+        message = f"{path} cannot be loaded as an ONNX model: {error.__cause__}"
         raise InputError(message) from error
 
 

@@ -13,6 +13,7 @@ from tiny_graphs import tiny_graph
 from examples.quality_classifier import accuracy, split
 from nemo_curator.engine.fingerprint import digest_of
 from nemo_curator.errors import DataError, InputError, MissingExtra, OptionError
+from nemo_curator.models.loaded import _LOADED
 from nemo_curator.stages.text.filters.fasttext import default_langid_model
 from nemo_curator.stages.text.models import (
     FastTextModel,
@@ -26,7 +27,6 @@ from nemo_curator.stages.text.models import (
     UniversalSentenceEncoder,
     train_linear_model,
 )
-from nemo_curator.stages.text.models.base import _LOADED
 from nemo_curator.stages.text.models.batching import batches_by_length, in_batches
 from nemo_curator.stages.text.models.choose import make_label_model
 from nemo_curator.stages.text.models.onnx import pool
