@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nemo_curator.errors import DataError
 from nemo_curator.tasks import DocumentBatch
 from nemo_curator.tasks.document import is_table
+from nemo_curator.utils.arrow_array import arrow_array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,7 +117,7 @@ class Rows:
     def _table(self, table: pa.Table) -> pa.Table:
         import pyarrow as pa
 
-        new = table if self._positions is None else table.take(pa.array(self._positions, pa.int64()))
+        new = table if self._positions is None else table.take(arrow_array(self._positions, pa.int64()))
         for name in self._changed:
             at = new.schema.get_field_index(name)
             column = _to_arrow(name, self._columns[name], None if at < 0 else new.schema.types[at])
@@ -144,7 +145,7 @@ def _to_arrow(name: str, values: list[Any], old: pa.DataType | None) -> pa.Array
     import pyarrow as pa
 
     try:
-        column = pa.array(values)
+        column = arrow_array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         kinds = ", ".join(sorted({type(value).__name__ for value in values}))
         message = f"the values of column {name!r} are of kinds that do not fit one column: {kinds}"
