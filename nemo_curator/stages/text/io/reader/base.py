@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["BaseReader", "FileReader"]
+__all__ = ["BaseReader", "DocumentReader", "FileReader"]
 
 _log = logging.getLogger(__name__)
 
@@ -228,7 +228,36 @@ def _numbered(data: Any, first: int, stage: str) -> Any:
     return data.assign(**{CURATOR_DEDUP_ID_STR: ids})
 
 
-class FileReader(CompositeStage[EmptyTask, DocumentBatch]):
+class DocumentReader(CompositeStage[EmptyTask, DocumentBatch]):
+    """What users write to read documents: it becomes the stages that `_parts` returns. Subclasses are dataclasses.
+
+    Attributes:
+        task_type: Only ``"document"`` exists.
+    """
+
+    task_type: str
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self._parts()  # refuses wrong options where the user wrote them
+
+    @abstractmethod
+    def _parts(self) -> list[ProcessingStage[Any, Any]]:
+        """Return the stage that lists what there is, and those behind it up to the one that reads."""
+
+    def decompose(self) -> list[ProcessingStage[Any, Any]]:
+        """Return the stage that lists what there is and the stage that reads it.
+
+        Raises:
+            NotImplementedError: A task type other than documents is asked for.
+        """
+        if self.task_type != "document":
+            message = f"stage {self.name!r} reads documents only; task_type={self.task_type!r} does not exist"
+            raise NotImplementedError(message)
+        return self._parts()
+
+
+class FileReader(DocumentReader):
     """List files, then read them: what the readers that users write stand for. Subclasses are dataclasses.
 
     Attributes:
@@ -259,24 +288,9 @@ class FileReader(CompositeStage[EmptyTask, DocumentBatch]):
     allow_empty: bool
     id_generator_path: str | None
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        self._parts()  # refuses wrong options where the user wrote them
-
     @abstractmethod
     def _reader_stage(self) -> BaseReader:
         """Return the stage that reads a group of files."""
-
-    def decompose(self) -> list[ProcessingStage[Any, Any]]:
-        """Return the stage that lists files and the stage that reads them.
-
-        Raises:
-            NotImplementedError: A task type other than documents is asked for.
-        """
-        if self.task_type != "document":
-            message = f"stage {self.name!r} reads documents only; task_type={self.task_type!r} does not exist"
-            raise NotImplementedError(message)
-        return self._parts()
 
     def _parts(self) -> list[ProcessingStage[Any, Any]]:
         reader = self._reader_stage()
