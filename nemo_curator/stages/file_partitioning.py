@@ -160,7 +160,7 @@ class FilePartitioningStage(ProcessingStage[EmptyTask, FileGroupTask]):
                 data=group.paths,
                 _metadata={"partition_index": index, "total_partitions": len(groups), "source_files": group.paths},
                 reader_config={"byte_range": list(group.byte_range)} if group.byte_range else {},
-            )
+            ).reached_with(self.storage_options)
             for index, group in enumerate(groups[: self.limit])
         ]
 

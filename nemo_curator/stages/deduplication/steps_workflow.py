@@ -188,7 +188,7 @@ class DedupInput:
             raise OptionError(message)
         reader = self.reader()
         source: ProcessingStage[Any, Any] = (
-            GivenTasksStage(given, is_source_stage=self.id_field is not None)
+            GivenTasksStage(given, self.id_field is not None, storage_options=self.storage_options)
             if given
             else FilePartitioningStage(
                 self.path or [],
@@ -200,11 +200,19 @@ class DedupInput:
                 in_order=True,
             )
         )
-        numbering = [CountRowsStage(reader), NumberGroupsStage()] if self.id_field is None else []
+        numbering = (
+            [CountRowsStage(reader), NumberGroupsStage(storage_options=self.storage_options)]
+            if self.id_field is None
+            else []
+        )
         step = "input_filegroups"
         tasks = steps.run(step, source, *numbering, of=step, timed="input_filegroups_time", whole=True)
         groups = [task for task in tasks if isinstance(task, FileGroupTask)]
         return sorted(groups, key=lambda task: (list(map(str, task.data)), task.byte_range or ()))
+
+    def source(self, groups: Sequence[FileGroupTask]) -> GivenTasksStage:
+        """Return the stage that a step over these groups begins with."""
+        return GivenTasksStage(groups, storage_options=self.storage_options)
 
     def note_ids(self, groups: Sequence[FileGroupTask], path: str, storage_options: dict[str, Any] | None) -> str:
         """Write the ids of the groups to a file; return its path."""

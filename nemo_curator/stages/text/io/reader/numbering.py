@@ -91,7 +91,8 @@ class NumberGroupsStage(ProcessingStage[FileGroupTask, FileGroupTask]):
             if not is_remote_url(self.id_generator_path):
                 os.makedirs(os.path.dirname(self.id_generator_path), exist_ok=True)
             generator.to_disk(self.id_generator_path, self.storage_options)
-        return [_with_config(task, first_id=first[at]) for at, task in enumerate(tasks)]
+        numbered = [_with_config(task, first_id=first[at]) for at, task in enumerate(tasks)]
+        return [task.reached_with(self.storage_options) for task in numbered]
 
 
 def rows_counted(task: FileGroupTask, stage: str) -> int:
