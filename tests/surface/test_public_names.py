@@ -157,7 +157,16 @@ NAMES = {
     "nemo_curator.stages.deduplication.fuzzy.minhash": ["MinHashStage"],
     "nemo_curator.stages.deduplication.fuzzy.verification": ["CollectGroupsStage", "VerifyGroupsStage"],
     "nemo_curator.stages.deduplication.fuzzy.workflow": ["FuzzyDeduplicationWorkflow"],
-    "nemo_curator.stages.deduplication.id_generator": ["CURATOR_DEDUP_ID_STR", "IdGeneratorBase"],
+    "nemo_curator.stages.deduplication.id_generator": [
+        "CURATOR_DEDUP_ID_STR",
+        "CURATOR_ID_GENERATOR_ACTOR_NAME",
+        "IdGenerator",
+        "IdGeneratorBase",
+        "create_id_generator_actor",
+        "get_id_generator_actor",
+        "kill_id_generator_actor",
+        "write_id_generator_to_disk",
+    ],
     "nemo_curator.stages.deduplication.report_workflow": ["DeduplicationReportWorkflow"],
     "nemo_curator.stages.deduplication.semantic": [
         "AssignClustersStage",
