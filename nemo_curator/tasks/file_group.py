@@ -37,7 +37,7 @@ class FileGroupTask(Task[list[Any]]):
     """A list of paths, read as one task; or a part of one file.
 
     Attributes:
-        data: The paths.
+        data: The paths: text, or `FSPath` or `pathlib.Path`.
         reader_config: What the reader has to know beside; ``{"byte_range": [start, stop]}`` for the part of the one file in `data` whose
             records begin at these bytes, `stop` excluded; ``first_id`` for the id of its first row, where rows are numbered.
     """
@@ -49,6 +49,11 @@ class FileGroupTask(Task[list[Any]]):
     def num_items(self) -> int:
         """Number of files."""
         return len(self.data)
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths as text; a path that knows its filesystem (`FSPath`) as a URL, if that is not the local one."""
+        return [path if isinstance(path, str) else getattr(path, "as_posix", path.__str__)() for path in self.data]
 
     @property
     def byte_range(self) -> tuple[int, int] | None:
@@ -87,9 +92,9 @@ class FileGroupTask(Task[list[Any]]):
         # The same rows under other ids are not the same.
         first = self.reader_config.get("first_id")
         numbered = [] if first is None else [f"first id {first}"]
-        return get_deterministic_hash([*(f"{path} {file_state(str(path), options)}" for path in self.data), *numbered])
+        return get_deterministic_hash([*(f"{path} {file_state(path, options)}" for path in self.paths), *numbered])
 
     def get_deterministic_id(self) -> str | None:
         """Return the hash of the sorted paths, and of the part if it is one."""
         part = self.byte_range
-        return get_deterministic_hash([str(path) for path in self.data], "" if part is None else f"{part[0]}-{part[1]}")
+        return get_deterministic_hash(self.paths, "" if part is None else f"{part[0]}-{part[1]}")
