@@ -244,6 +244,7 @@ NAMES = {
     "nemo_curator.stages.text.download": [
         "ArxivDownloadExtractStage",
         "CommonCrawlDownloadExtractStage",
+        "CommonCrawlHTMLExtractor",
         "CommonCrawlWARCReader",
         "DocumentDownloadExtractStage",
         "DocumentDownloadStage",
