@@ -154,3 +154,4 @@ def test_where_an_actor_gives_ids_out_no_other_does(named_cluster: str, tmp_path
         # Its ids are not those of a run on this machine.
         assert workflow.run(executor=LocalExecutor(mode="inline")).get_metadata("num_duplicates") == 0
         kill_id_generator_actor()
+        assert workflow.run(executor=RayActorPoolExecutor()).get_metadata("num_duplicates") == 0
