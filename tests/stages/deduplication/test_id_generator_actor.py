@@ -13,6 +13,8 @@ import pytest
 from nemo_curator.backends.base import BaseExecutor
 from nemo_curator.backends.local import LocalExecutor
 from nemo_curator.backends.ray_actor_pool import RayActorPoolExecutor
+from nemo_curator.engine.compile import compile_plan
+from nemo_curator.engine.fingerprint import StageFingerprint, fingerprints
 from nemo_curator.errors import ClusterError, DataError, IdGeneratorError
 from nemo_curator.pipeline import Pipeline
 from nemo_curator.stages.deduplication import id_generator
@@ -84,6 +86,15 @@ def test_a_stage_notes_the_cluster_on_its_way_to_a_worker_only(monkeypatch: pyte
     monkeypatch.delenv("RAY_ADDRESS")
     assert (stage._actor.address, deepcopy(stage)._actor.address) == (None, None)
     assert (sent._actor.address, pickle.loads(pickle.dumps(sent))._actor.address) == ("10.0.0.1:6379",) * 2
+
+
+def test_where_the_actor_is_makes_no_other_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
+    def seen() -> list[StageFingerprint]:
+        return fingerprints(compile_plan([JsonlReader("/", _assign_ids=True)]))
+
+    before = seen()
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    assert seen() == before
 
 
 def test_groups_are_registered_as_one_by_one() -> None:
