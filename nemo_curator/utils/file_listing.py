@@ -132,13 +132,18 @@ def iter_files(
     return _remote_files(fs, path, recurse, lazily)
 
 
-def file_state(path: str) -> str:
-    """Return what tells whether a file has changed: size and time of change, or a store's tag of its content; ``missing`` if it is not there."""
+def file_state(path: str, storage_options: dict[str, Any] | None = None) -> str:
+    """Return what tells whether a file has changed: size and time of change, or a store's tag of its content; ``missing`` if it is not there.
+
+    Args:
+        path: A path or URL.
+        storage_options: For the filesystem of a URL.
+    """
     try:
         if not is_remote_url(path):
             status = os.stat(local_path(path))
             return f"{status.st_size} {status.st_mtime_ns}"
-        fs, inner = resolve_url(path)
+        fs, inner = resolve_url(path, storage_options)
         fs.invalidate_cache(fs._parent(inner))
         info = fs.info(inner)
     except OSError:

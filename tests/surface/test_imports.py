@@ -112,6 +112,7 @@ LAYERS = [
         "errors",
         "core",
         "utils",
+        "metrics",
         "tasks",
         "models",
         "stages",

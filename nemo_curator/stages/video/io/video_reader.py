@@ -83,7 +83,7 @@ class VideoReaderStage(ProcessingStage[FileGroupTask, VideoTask]):
         if len(task.data) != 1:
             message = f"stage {self.name!r} reads one video a task, and task {task.task_id or task.dataset_name} has {len(task.data)} files"
             raise ValueError(message)
-        path = str(task.data[0])
+        path = task.paths[0]
         video = Video(input_video=self._where(path))
         step = "download"
         try:
