@@ -90,9 +90,11 @@ class HashTextsStage(PartWriter[DocumentBatch]):
 
         texts = text_column(task, self.text_field, self.name, normalize=self.normalize_text)
         ids = id_column(task, self.id_field, self.name)
-        there = texts.is_valid()
-        high, low = key_columns(_digests(texts.filter(there)))
-        table = pa.table({HIGH: high, LOW: low, self.id_field: ids.filter(there)})
+        if texts.null_count:
+            there = texts.is_valid()
+            texts, ids = texts.filter(there), ids.filter(there)
+        high, low = key_columns(_digests(texts))
+        table = pa.table({HIGH: high, LOW: low, self.id_field: ids})
         return write_shuffled(self.folder, task.task_id or task.dataset_name, table, self.parts, self)
 
 
