@@ -7,7 +7,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from nemo_curator.errors import DataError, OptionError, require
-from nemo_curator.stages.deduplication.columns import arrow_functions, id_column, text_column
+from nemo_curator.stages.deduplication.columns import (
+    arrow_functions,
+    arrow_of,
+    id_column,
+    numpy_of,
+    text_column,
+)
 from nemo_curator.stages.deduplication.id_generator import CURATOR_DEDUP_ID_STR
 from nemo_curator.stages.deduplication.parts import PartFolder, PartTask, PartWriter
 from nemo_curator.stages.deduplication.shuffle import (
@@ -94,7 +100,7 @@ class HashTextsStage(PartWriter[DocumentBatch]):
             there = texts.is_valid()
             texts, ids = texts.filter(there), ids.filter(there)
         high, low = key_columns(_digests(texts))
-        table = pa.table({HIGH: high, LOW: low, self.id_field: ids})
+        table = pa.table({HIGH: arrow_of(high), LOW: arrow_of(low), self.id_field: ids})
         return write_shuffled(self.folder, task.task_id or task.dataset_name, table, self.parts, self)
 
 
@@ -152,14 +158,14 @@ class ExactDuplicateIdentification(PartWriter[PartTask]):
         if table.num_rows == 0:
             return None
         table = table.sort_by([(HIGH, "ascending"), (LOW, "ascending"), (self.id_field, "ascending")])
-        repeated = same_as_before(table[HIGH].to_numpy(), table[LOW].to_numpy())
+        repeated = same_as_before(numpy_of(table[HIGH]), numpy_of(table[LOW]))
         # The row that a set begins with, for every row.
         first = np.maximum.accumulate(np.where(repeated, 0, np.arange(len(repeated))))
         removed = np.flatnonzero(repeated)
         if not len(removed):
             return None
         ids = table[self.id_field].combine_chunks()
-        found = pa.table({self.id_field: ids.take(removed), DUPLICATE_OF: ids.take(first[removed])})
+        found = pa.table({self.id_field: ids.take(arrow_of(removed)), DUPLICATE_OF: ids.take(arrow_of(first[removed]))})
         found = found.sort_by(self.id_field)
         self._check_unique(found)
         self.kept.write(f"part.{task.data}", found, self, row_group_size=_ROW_GROUP)
