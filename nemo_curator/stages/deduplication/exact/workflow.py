@@ -133,16 +133,16 @@ class ExactDeduplicationWorkflow(WorkflowBase):
             DataError: Texts that are not text; ids that are missing, of different kinds, or there twice.
             CuratorError: The run could not start, or ended early.
         """
-        steps = Steps("exact_deduplication", executor, checkpoint_path)
-        groups = self.input.groups(steps, initial_tasks)
-        generator = None
-        if self.input.id_field is None:
-            path = posixpath.join(self.output_path, _GENERATOR)
-            generator = self.input.note_ids(groups, path, self.storage_options)
-        found = self._identify(steps, groups)
-        if self.perform_removal:
-            remove_duplicates(steps, self.input, groups, found, self.output_path, self.storage_options)
-        return steps.done(num_duplicates=found.rows(), id_generator_path=generator)
+        with Steps("exact_deduplication", executor, checkpoint_path) as steps:
+            groups = self.input.groups(steps, initial_tasks)
+            generator = None
+            if self.input.id_field is None:
+                path = posixpath.join(self.output_path, _GENERATOR)
+                generator = self.input.note_ids(groups, path, self.storage_options)
+            found = self._identify(steps, groups)
+            if self.perform_removal:
+                remove_duplicates(steps, self.input, groups, found, self.output_path, self.storage_options)
+            return steps.done(num_duplicates=found.rows(), id_generator_path=generator)
 
     def kept_instead(self) -> pa.Table:
         """Return what a run has found: what goes, ``id``, and what stays in its place, ``kept``.

@@ -184,21 +184,21 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
             CuratorError: The run could not start, or ended early.
         """
         _log.info("%s", describe_detection(self.num_bands, self.rows))
-        steps = Steps("fuzzy_deduplication", executor, checkpoint_path)
-        groups = self.input.groups(steps, initial_tasks)
-        generator = self.input.note_ids(groups, posixpath.join(self.output_path, _GENERATOR), self.output_options)
-        source, reader = GivenTasksStage(groups), self.input.reader()
-        steps.run("minhash", source, reader, self.minhash, of="minhash", timed="minhash_time")
-        buckets = self._buckets(steps)
-        components = self._connect(steps, buckets)
-        found = (
-            self._identify(steps, components)
-            if self.verify_jaccard is None
-            else self._verify(steps, groups, components, self.verify_jaccard)
-        )
-        if self.perform_removal:
-            remove_duplicates(steps, self.input, groups, found, self.output_path, self.output_options)
-        return steps.done(num_duplicates=found.rows(), id_generator_path=generator)
+        with Steps("fuzzy_deduplication", executor, checkpoint_path) as steps:
+            groups = self.input.groups(steps, initial_tasks)
+            generator = self.input.note_ids(groups, posixpath.join(self.output_path, _GENERATOR), self.output_options)
+            source, reader = GivenTasksStage(groups), self.input.reader()
+            steps.run("minhash", source, reader, self.minhash, of="minhash", timed="minhash_time")
+            buckets = self._buckets(steps)
+            components = self._connect(steps, buckets)
+            found = (
+                self._identify(steps, components)
+                if self.verify_jaccard is None
+                else self._verify(steps, groups, components, self.verify_jaccard)
+            )
+            if self.perform_removal:
+                remove_duplicates(steps, self.input, groups, found, self.output_path, self.output_options)
+            return steps.done(num_duplicates=found.rows(), id_generator_path=generator)
 
     def kept_instead(self) -> pa.Table:
         """Return what a run has found: what goes, ``id``, and what stays in its place, ``kept``.
