@@ -161,7 +161,7 @@ class BaseExecutor(ABC):
                 ended(session.report)
 
     @contextmanager
-    def keeping_workers(self) -> Iterator[None]:
+    def keeping_workers(self) -> Generator[None]:
         """Let runs that follow one another in a ``with`` block share processes, where starting them takes as long as a small run.
 
         Every run sets its stages up, and tears them down, as it does alone; what is kept is the processes, with the modules that they

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -82,7 +82,7 @@ class LocalExecutor(BaseExecutor):
         self._reserve: Reserve | None = None
 
     @contextmanager
-    def keeping_workers(self) -> Iterator[None]:
+    def keeping_workers(self) -> Generator[None]:
         """Keep the processes of a run for the next one, in a ``with`` block; see `BaseExecutor.keeping_workers`."""
         if self._reserve is not None or self.local.mode != "processes":
             yield

@@ -9,10 +9,9 @@ from nemo_curator.tasks import DocumentBatch
 from nemo_curator.tasks.document import is_table
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
     import pyarrow as pa
 
-__all__ = ["arrow_functions", "arrow_of", "id_column", "numpy_of", "one_column", "text_column"]
+__all__ = ["arrow_functions", "id_column", "one_column", "text_column"]
 
 
 def arrow_functions() -> Any:
@@ -20,31 +19,6 @@ def arrow_functions() -> Any:
     import pyarrow.compute
 
     return pyarrow.compute
-
-
-def arrow_of(values: npt.NDArray[Any]) -> pa.Array:
-    """Return numbers as an Arrow array of the same memory.
-
-    `pyarrow.array` does the same, but imports pandas first, to see whether it was given something of pandas: a third of a second
-    in every worker.
-    """
-    import numpy as np
-    import pyarrow as pa
-
-    values = np.ascontiguousarray(values)
-    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
-
-
-def numpy_of(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
-    """Return numbers, none of which is missing, as a NumPy array of the same memory; ``to_numpy`` imports pandas, see `arrow_of`."""
-    import numpy as np
-
-    array = _in_one(column)
-    dtype = array.type.to_pandas_dtype()
-    values = array.buffers()[1]
-    if not len(array) or values is None:
-        return np.empty(0, dtype)
-    return np.frombuffer(values, dtype)[array.offset : array.offset + len(array)]
 
 
 def text_column(task: DocumentBatch, field: str, stage: str, *, normalize: bool = False) -> pa.LargeStringArray:

@@ -189,7 +189,7 @@ class PartFolder:
         for name in self.names():
             with self.reading(name) as file:
                 tables.append(file.read(columns=list(columns)).select(list(columns)).rename_columns(list(names)))
-        none = pa.table({name: pa.array([], pa.int64()) for name in names})
+        none = pa.table({name: pa.nulls(0, pa.int64()) for name in names})
         return pa.concat_tables(tables) if tables else none
 
     def remove(self) -> None:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from nemo_curator.errors import DataError
 from nemo_curator.stages.base import ProcessingStage
-from nemo_curator.stages.deduplication.columns import arrow_of, numpy_of
 from nemo_curator.stages.deduplication.parts import ARROW, PartFolder
 from nemo_curator.tasks import FileGroupTask
+from nemo_curator.utils.arrow_arrays import arrow_of, numpy_of
 
 if TYPE_CHECKING:
     import numpy as np

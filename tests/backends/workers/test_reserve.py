@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ class Signing(ProcessingStage[Number, Number]):
         (self.folder / f"{self.run}-teardown-{os.getpid()}").touch()
 
 
-def _run(executor: LocalExecutor, folder: Path, run: str, *, number: int = 0, **changes: object) -> int:
+def _run(executor: LocalExecutor, folder: Path, run: str, *, number: int = 0, **changes: Any) -> int:
     """Run a pipeline; return the id of the one process that had it."""
     stage = Signing(folder, run).with_(**changes) if changes else Signing(folder, run)
     Pipeline("signed", stages=[stage]).run(executor, [Number("n", number)])
@@ -89,9 +90,14 @@ def test_a_block_in_a_block_ends_nothing(executor: LocalExecutor, tmp_path: Path
 
 
 def test_processes_end_with_a_block_that_raises(executor: LocalExecutor, tmp_path: Path) -> None:
-    with pytest.raises(StageFailed), executor.keeping_workers():
-        first = _run(executor, tmp_path, "first")
-        _run(executor, tmp_path, "second", number=-1)
+    def fail_in_a_block() -> None:
+        with executor.keeping_workers():
+            _run(executor, tmp_path, "first")
+            _run(executor, tmp_path, "second", number=-1)
+
+    with pytest.raises(StageFailed):
+        fail_in_a_block()
+    first = _process_of(tmp_path, "first")
     assert _process_of(tmp_path, "second") == first
     assert not _lives(first)
 
@@ -109,7 +115,7 @@ def test_a_process_that_died_in_between_is_replaced(executor: LocalExecutor, tmp
     ids=["variables", "threads"],
 )
 def test_a_worker_of_another_environment_gets_another_process(
-    changes: dict[str, object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     executor = LocalExecutor(num_workers=1, cpus=2.0)

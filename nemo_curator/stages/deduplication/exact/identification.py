@@ -7,13 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from nemo_curator.errors import DataError, OptionError, require
-from nemo_curator.stages.deduplication.columns import (
-    arrow_functions,
-    arrow_of,
-    id_column,
-    numpy_of,
-    text_column,
-)
+from nemo_curator.stages.deduplication.columns import arrow_functions, id_column, text_column
 from nemo_curator.stages.deduplication.id_generator import CURATOR_DEDUP_ID_STR
 from nemo_curator.stages.deduplication.parts import PartFolder, PartTask, PartWriter
 from nemo_curator.stages.deduplication.shuffle import (
@@ -25,6 +19,7 @@ from nemo_curator.stages.deduplication.shuffle import (
     write_shuffled,
 )
 from nemo_curator.tasks import DocumentBatch, FileGroupTask
+from nemo_curator.utils.arrow_arrays import arrow_of, numpy_of
 from nemo_curator.utils.output_manifest import RunOutput
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from nemo_curator.stages.text.io.reader.numbering import CountRowsStage, NumberG
 from nemo_curator.stages.worker_info import WorkerMetadata
 from nemo_curator.tasks import DocumentBatch, EmptyTask, FileGroupTask
 from nemo_curator.tasks.document import is_table
+from nemo_curator.utils.arrow_arrays import arrow_of
 from nemo_curator.utils.client_utils import is_remote_url
 from nemo_curator.utils.file_listing import local_path
 
@@ -216,7 +217,6 @@ def _concatenate(parts: Sequence[Any]) -> pd.DataFrame | pa.Table:
 def _numbered(data: Any, first: int, stage: str) -> Any:
     """Return the rows with ids from `first` on; as they are, with a warning, if they have a column of ids."""
     import numpy as np
-    import pyarrow as pa
 
     there = data.column_names if is_table(data) else list(data.columns)
     if CURATOR_DEDUP_ID_STR in there:
@@ -224,7 +224,7 @@ def _numbered(data: Any, first: int, stage: str) -> Any:
         return data
     ids = np.arange(first, first + len(data), dtype=np.int64)
     if is_table(data):
-        return data.append_column(CURATOR_DEDUP_ID_STR, pa.array(ids))
+        return data.append_column(CURATOR_DEDUP_ID_STR, arrow_of(ids))
     return data.assign(**{CURATOR_DEDUP_ID_STR: ids})
 
 

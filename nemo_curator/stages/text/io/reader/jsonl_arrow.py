@@ -214,7 +214,7 @@ def _is_a_row_a_line(content: bytes, rows: int) -> bool:
 
 
 def _line_breaks(content: bytes) -> int:
-    """Return what ``content.count(b"\\n")`` does, several times faster: it goes by single bytes before Python 3.13."""
+    """Return the number of line feeds. ``bytes.count`` takes three times as long before Python 3.13: it goes byte by byte."""
     import numpy as np
 
     codes = np.frombuffer(content, np.uint8)
