@@ -62,14 +62,14 @@ def main(fd: int) -> None:
     faulthandler.enable()
     # The driver decides what an interrupt means; a worker ends when the driver closes the channel, or with the driver.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Tasks are many small objects that die young. Looking at all that was imported every few hundred of them costs a fifth
+    # of the time of a pipeline of small tasks.
+    gc.freeze()
     gc.set_threshold(_COLLECT_AFTER, 20, 20)
     channel = Channel(socket.socket(fileno=fd))
     code = 0
     with contextlib.suppress(EOFError):  # nobody needs the process any more
         while True:
-            # Tasks are many small objects that die young. Looking at all that was imported every few hundred of them costs a fifth
-            # of the time of a pipeline of small tasks.
-            gc.freeze()
             hello: Hello = channel.receive()
             code = _serve(channel, hello)
             sys.stdout.flush()
@@ -77,7 +77,6 @@ def main(fd: int) -> None:
             if code or not hello.stays:
                 break
             _forget_listings()
-            gc.collect()
     # Native libraries may hang or crash while an interpreter takes itself apart; everything of ours is closed.
     os._exit(code)
 

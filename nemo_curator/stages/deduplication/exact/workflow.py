@@ -16,14 +16,14 @@ from nemo_curator.stages.deduplication.exact.identification import (
 )
 from nemo_curator.stages.deduplication.id_generator import CURATOR_DEDUP_ID_STR
 from nemo_curator.stages.deduplication.parts import GivenTasksStage, PartFolder, part_tasks
-from nemo_curator.stages.deduplication.removal_step_workflow import remove_duplicates
-from nemo_curator.stages.deduplication.report import Chart
 from nemo_curator.stages.deduplication.steps_workflow import DedupInput, Steps
 from nemo_curator.tasks import FileGroupTask
 from nemo_curator.utils.file_listing import METADATA_DIRNAME
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from nemo_curator.stages.deduplication.report import Chart
 
 __all__ = ["ExactDeduplicationWorkflow"]
 
@@ -141,6 +141,8 @@ class ExactDeduplicationWorkflow(WorkflowBase):
                 generator = self.input.note_ids(groups, path, self.storage_options)
             found = self._identify(steps, groups)
             if self.perform_removal:
+                from nemo_curator.stages.deduplication.removal_step_workflow import remove_duplicates
+
                 remove_duplicates(steps, self.input, groups, found, self.output_path, self.storage_options)
             return steps.done(num_duplicates=found.rows(), id_generator_path=generator)
 

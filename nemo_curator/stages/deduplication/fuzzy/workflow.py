@@ -23,14 +23,14 @@ from nemo_curator.stages.deduplication.fuzzy.lsh import BandHashStage, LSHStage
 from nemo_curator.stages.deduplication.fuzzy.minhash import MinHashStage
 from nemo_curator.stages.deduplication.fuzzy.verification import DUPLICATE_OF, CollectGroupsStage, VerifyGroupsStage
 from nemo_curator.stages.deduplication.parts import GivenTasksStage, PartFolder, part_tasks
-from nemo_curator.stages.deduplication.removal_step_workflow import remove_duplicates
-from nemo_curator.stages.deduplication.report import Chart
 from nemo_curator.stages.deduplication.steps_workflow import DedupInput, Steps
 from nemo_curator.tasks import FileGroupTask
 from nemo_curator.utils.file_listing import METADATA_DIRNAME
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from nemo_curator.stages.deduplication.report import Chart
 
 __all__ = ["FuzzyDeduplicationWorkflow"]
 
@@ -197,6 +197,8 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
                 else self._verify(steps, groups, components, self.verify_jaccard)
             )
             if self.perform_removal:
+                from nemo_curator.stages.deduplication.removal_step_workflow import remove_duplicates
+
                 remove_duplicates(steps, self.input, groups, found, self.output_path, self.output_options)
             return steps.done(num_duplicates=found.rows(), id_generator_path=generator)
 

@@ -189,10 +189,11 @@ def _without_timestamps(schema: pa.Schema) -> pa.Schema:
 
 def _is_exact(array: Any, bound: float = _INTEGER_COLUMN) -> bool:
     import pyarrow as pa
-    from pyarrow import compute
 
     kind = array.type
     if pa.types.is_floating(kind):
+        from pyarrow import compute
+
         ends = compute.call_function("min_max", [array]).as_py()
         return not any(end is not None and abs(end) >= bound for end in ends.values())
     if pa.types.is_struct(kind):
