@@ -32,7 +32,6 @@ survives pickling: its ``args`` are the arguments of its constructor.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 __all__ = [
     "CapacityError",
@@ -238,5 +237,7 @@ def require(module: str, *, extra: str, purpose: str) -> None:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` with the known name nearest to `word`, or nothing when none is near."""
+    from difflib import get_close_matches
+
     near = get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" Did you mean {near[0]!r}?" if near else ""

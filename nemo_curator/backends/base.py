@@ -6,6 +6,7 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -158,6 +159,15 @@ class BaseExecutor(ABC):
             steps.close()
             if ended is not None:
                 ended(session.report)
+
+    @contextmanager
+    def keeping_workers(self) -> Generator[None]:
+        """Let runs that follow one another in a ``with`` block share processes, where starting them takes as long as a small run.
+
+        Every run sets its stages up, and tears them down, as it does alone; what is kept is the processes, with the modules that they
+        have imported. They end with the block. Backends whose engine keeps processes itself have nothing to do here.
+        """
+        yield
 
     def _session(self, plan: ExecutionPlan, changes: Mapping[str, Any], **arguments: Any) -> Session:
         options = replace(self.options, **changes) if changes else self.options

@@ -20,7 +20,6 @@ import logging
 import os
 import posixpath
 import re
-import secrets
 import time
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
@@ -225,7 +224,7 @@ class Checkpoint:
 
     def _new_writer(self) -> _Appended | _Parts:
         first = header_of(self._plan.name, self._stages, self.past.runs + 1)
-        stem = f"{_PREFIX}{digest_of(first)[:12]}-{secrets.token_hex(6)}"
+        stem = f"{_PREFIX}{digest_of(first)[:12]}-{os.urandom(6).hex()}"
         if is_remote_url(self.path):
             return _Parts(self._fs, posixpath.join(self._folder, stem), first)
         return _Appended(os.path.join(self._folder, stem + _SUFFIX), first)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import posixpath
-import secrets
 import socket
 import threading
 import time
@@ -47,7 +46,7 @@ class Lease:
         self._fs, self._folder, self._where = fs, folder, where
         self._beat_s = beat_s
         self._owner: dict[str, Any] = {**_this_process(), "shard": shard and list(shard), "beat": 0}
-        self._file = f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
+        self._file = f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}"
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
 

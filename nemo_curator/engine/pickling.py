@@ -5,8 +5,6 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable
 
-import cloudpickle  # pyright: ignore[reportMissingTypeStubs]
-
 __all__ = ["PROTOCOL", "dumps_by_value"]
 
 PROTOCOL = 5
@@ -15,5 +13,8 @@ PROTOCOL = 5
 
 def dumps_by_value(thing: object, buffer_callback: Callable[[pickle.PickleBuffer], object] | None = None) -> bytes:
     """Return the pickle of `thing`; `pickle.loads` reads it. Raises whatever pickling raises."""
+    # Most workers only read pickles, and it takes a tenth of what a worker imports.
+    import cloudpickle  # pyright: ignore[reportMissingTypeStubs]
+
     data: bytes = cloudpickle.dumps(thing, protocol=PROTOCOL, buffer_callback=buffer_callback)  # pyright: ignore[reportUnknownMemberType]
     return data

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from nemo_curator.engine.claims import Claims
-from nemo_curator.engine.codec import CodecError, decode, encode
 from nemo_curator.engine.envelope import Envelope
 from nemo_curator.engine.failure import Failure
 from nemo_curator.engine.ids import path_order
@@ -96,6 +95,8 @@ class Quarantine:
         Raises:
             OutputError: It cannot be written.
         """
+        from nemo_curator.engine.codec import CodecError, encode
+
         tree, blobs = None, list[bytes]()
         try:
             tree, blobs = (None, blobs) if note else encode(envelope.task)
@@ -170,6 +171,8 @@ class Quarantine:
         for size in sizes:
             blobs.append(data[:size])
             data = data[size:]
+        from nemo_curator.engine.codec import decode
+
         return decode(fields["task"], blobs)
 
     def remove(self, entry: Entry) -> None:

@@ -27,7 +27,7 @@ from nemo_curator.pipeline.describe import describe_pipeline
 from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.tasks import Task
 
-__all__ = ["Pipeline", "assign_root_task_ids"]
+__all__ = ["Pipeline", "assign_root_task_ids", "default_executor"]
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class Pipeline:
         Raises:
             PlanError: It cannot run as it is written.
         """
-        self._plan(_default_executor(), None)
+        self._plan(default_executor(), None)
         return self
 
     def describe(self) -> str:
@@ -110,7 +110,7 @@ class Pipeline:
             PlanError: It cannot run as it is written.
             CheckpointError: The checkpoint cannot be read.
         """
-        executor = executor or _default_executor()
+        executor = executor or default_executor()
         plan = self._plan(executor, initial_tasks[0] if initial_tasks else None)
         text = explain_plan(plan, executor.name)
         if checkpoint_path is None:
@@ -146,7 +146,7 @@ class Pipeline:
             CuratorError: The run could not start, or ended early. `last_report` says how far it came.
         """
         try:
-            executor = self._checked(executor or _default_executor())
+            executor = self._checked(executor or default_executor())
             first, tasks = _peek(initial_tasks)
             plan = self._plan(executor, first)
             changes: dict[str, Any] = {} if return_outputs is None else {"return_outputs": return_outputs}
@@ -182,7 +182,7 @@ class Pipeline:
         Raises:
             CuratorError: The run could not start, or ended early. `last_report` says how far it came.
         """
-        executor = self._checked(executor or _default_executor())
+        executor = self._checked(executor or default_executor())
         first, tasks = _peek(initial_tasks)
         plan = self._plan(executor, first)
         outputs = executor.stream(plan, initial_tasks=tasks, observers=observers, ended=self._remember)
@@ -205,7 +205,7 @@ class Pipeline:
             PlanError: The pipeline has no stage of that name any more.
             CuratorError: A run could not start, or ended early.
         """
-        executor = self._checked(executor or _default_executor(on_error="quarantine"))
+        executor = self._checked(executor or default_executor(on_error="quarantine"))
         quarantine = Quarantine(quarantine_path)
         plan = self._plan(executor, object())
         entries = quarantine.entries()
@@ -278,7 +278,7 @@ class Pipeline:
         return f"Pipeline(name={self.name!r}, stages=[{stages}])"
 
 
-def _default_executor(**options: Any) -> BaseExecutor:
+def default_executor(**options: Any) -> BaseExecutor:
     """Return Xenna's executor where somebody has named a Ray cluster, by connecting to it or by `RAY_ADDRESS`; else the local one."""
     from nemo_curator.backends.registry import make_executor
 

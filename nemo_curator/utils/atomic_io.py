@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import posixpath
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -88,7 +87,7 @@ def _is_local(fs: AbstractFileSystem) -> bool:
 
 
 def _temporary_beside(directory: str, name: str) -> str:
-    hidden = f".{name[:_NAME_IN_TEMP]}.{secrets.token_hex(8)}.tmp"
+    hidden = f".{name[:_NAME_IN_TEMP]}.{os.urandom(8).hex()}.tmp"
     return f"{directory}/{hidden}" if directory else hidden
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from nemo_curator.backends.base import BaseExecutor
 from nemo_curator.engine.drive import WorkerPool, check_capacity, drive
@@ -14,6 +15,9 @@ from nemo_curator.engine.machine import detect_machine, visible_gpus
 from nemo_curator.engine.options import Options, RunOptions
 from nemo_curator.engine.plan import ExecutionPlan, most_busy
 from nemo_curator.engine.session import Session
+
+if TYPE_CHECKING:
+    from nemo_curator.backends.workers.interpreter import Reserve
 
 __all__ = ["LocalExecutor", "LocalOptions"]
 
@@ -76,6 +80,21 @@ class LocalExecutor(BaseExecutor):
 
     def __init__(self, config: Mapping[str, Any] | None = None, ignore_head_node: bool = False, **options: Any) -> None:
         super().__init__({**(config or {}), **options}, ignore_head_node)
+        self._reserve: Reserve | None = None
+
+    @contextmanager
+    def keeping_workers(self) -> Generator[None]:
+        """Keep the processes of a run for the next one, in a ``with`` block; see `BaseExecutor.keeping_workers`."""
+        if self._reserve is not None or self.local.mode != "processes":
+            yield
+            return
+        from nemo_curator.backends.workers.interpreter import Reserve
+
+        with Reserve() as self._reserve:
+            try:
+                yield
+            finally:
+                self._reserve = None
 
     def _read_options(self, given: Mapping[str, Any]) -> None:
         self.local = LocalOptions.parse(given, where=type(self).__name__, others=RunOptions.names())
@@ -130,6 +149,7 @@ class LocalExecutor(BaseExecutor):
                 session.options,
                 hides_gpus=bool(capacity.gpus) and any(stage.shape.gpus for stage in session.plan.stages),
                 watches_memory=capacity.memory_bytes is not None,
+                reserve=self._reserve,
             )
         if local.mode == "threads":
             from nemo_curator.backends.local.threads import ThreadPool

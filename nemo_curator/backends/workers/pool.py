@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 from nemo_curator.backends.workers.channel import OutOfDescriptorsError
 from nemo_curator.backends.workers.environment import environment_of
+from nemo_curator.backends.workers.interpreter import Interpreter, Reserve
 from nemo_curator.backends.workers.packer import ProcessPacker
 from nemo_curator.backends.workers.process import WorkerProcess
 from nemo_curator.engine.guard import Reading, Sentence
@@ -40,6 +41,7 @@ class ProcessPool:
         node: Name of this machine, for stages to know.
         path: Folders where modules of the driver's are, for workers to find them too, as far as this machine has them.
         orphans_tear_down: Whoever has this pool may be killed without a word; idle workers then tear down before they end.
+        reserve: Where processes come from and go to; when not given, they are started, and end.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class ProcessPool:
         node: str = "localhost",
         path: Sequence[str] = (),
         orphans_tear_down: bool = False,
+        reserve: Reserve | None = None,
     ) -> None:
         self.packer = ProcessPacker(by_value=True, keeps=True)
         self._options = options
@@ -59,6 +62,7 @@ class ProcessPool:
         self._node = node
         self._path = [*sys.path, *(folder for folder in path if folder not in sys.path and os.path.isdir(folder))]
         self._orphans_tear_down = orphans_tear_down
+        self._reserve = reserve
         self._workers: dict[int, WorkerProcess] = {}
         self._selector = selectors.DefaultSelector()
         self._ready: list[WorkerProcess] = []
@@ -72,15 +76,16 @@ class ProcessPool:
 
     def start(self, worker: int, shape: WorkerShape, gpus: Sequence[str]) -> None:
         """Start a process."""
-        environment = environment_of(shape, gpus, hide_gpus=self._hides_gpus)
+        environment, reserve = environment_of(shape, gpus, hide_gpus=self._hides_gpus), self._reserve
+        kept = None if reserve is None else reserve.take(environment, self._path)
         started = WorkerProcess(
             worker,
-            environment,
+            kept or Interpreter(environment, self._path),
             self._options,
             tuple(gpus),
-            self._path,
             node=self._node,
             orphans_tear_down=self._orphans_tear_down,
+            stays=reserve is not None,
         )
         started.busy = True
         self._workers[worker] = started
@@ -131,8 +136,11 @@ class ProcessPool:
         return {number: worker.stack(deadline) for number, worker in self._workers.items()}
 
     def own_bytes(self) -> int:
-        """Return what the driver has grown by since the run began."""
-        return max(0, (private_bytes(os.getpid()) or 0) - self._own_bytes_before) if self._watches_memory else 0
+        """Return what the driver has grown by since the run began, and what processes have that wait for another."""
+        if not self._watches_memory:
+            return 0
+        waiting = 0 if self._reserve is None else self._reserve.private_bytes()
+        return max(0, (private_bytes(os.getpid()) or 0) - self._own_bytes_before) + waiting
 
     def close(self, grace_s: float) -> list[str]:
         """Let idle processes tear down, wait for busy ones, and kill whoever is not done in time."""
@@ -183,12 +191,24 @@ class ProcessPool:
             )
             raise WorkerLost(message) from None
         if isinstance(event, Closed):
-            worker.process.wait()
-        if isinstance(event, (Closed, WorkerVanished)):
+            self._dismiss(worker)
+        elif isinstance(event, WorkerVanished):
             self._forget(worker)
         return event
 
+    def _dismiss(self, worker: WorkerProcess) -> None:
+        """Let go of a process whose worker has torn down."""
+        if self._reserve is None:
+            worker.process.wait()
+            self._forget(worker)
+        else:
+            self._strike(worker)
+            self._reserve.keep(worker.interpreter)
+
     def _forget(self, worker: WorkerProcess) -> None:
+        self._strike(worker)
+        worker.interpreter.kill()
+
+    def _strike(self, worker: WorkerProcess) -> None:
         del self._workers[worker.number]
         self._selector.unregister(worker.channel)
-        worker.kill()

@@ -7,13 +7,10 @@ import mmap
 import os
 import select
 import signal
-import socket
 import subprocess
-import sys
 import time
-from collections.abc import Mapping, Sequence
 
-from nemo_curator.backends.workers.channel import Channel
+from nemo_curator.backends.workers.interpreter import Interpreter
 from nemo_curator.backends.workers.packer import SharedMemory
 from nemo_curator.backends.workers.worker import STACK_SIGNAL, Hello
 from nemo_curator.engine.beacon import Beacon
@@ -25,9 +22,7 @@ from nemo_curator.engine.verdict import Death
 
 __all__ = ["WorkerProcess"]
 
-_BOOT = "import sys; sys.path[:] = {path!r}; from nemo_curator.backends.workers.worker import main; main({fd})"
 _SECONDS_TO_EXIT = 2.0
-_PATIENCE_SECONDS = 30.0
 _STACK_SECONDS = 0.5
 _STACK_BYTES = 64 * 1024
 
@@ -37,17 +32,18 @@ class WorkerProcess:
 
     Args:
         number: Number of the worker.
-        environment: Its environment variables.
+        interpreter: The process.
         options: The run's options.
         gpus: Devices of its own.
-        path: Where it finds modules, as `sys.path`; as this process does when not given.
         node: Name of this machine.
         orphans_tear_down: See `ProcessPool`.
+        stays: The process can host another worker when this one has torn down.
 
     Attributes:
         beacon: Where it says what it is at.
         busy: It has a command.
         channel: Its channel to the driver.
+        interpreter: The process, which may have hosted others before.
         last_words: Its stack when it was killed.
         process: The process.
         sentence: Why it was killed by the driver; `None` if it was not.
@@ -56,27 +52,17 @@ class WorkerProcess:
     def __init__(
         self,
         number: int,
-        environment: Mapping[str, str],
+        interpreter: Interpreter,
         options: RunOptions,
         gpus: tuple[str, ...],
-        path: Sequence[str] | None = None,
         *,
         node: str = "localhost",
         orphans_tear_down: bool = False,
+        stays: bool = False,
     ) -> None:
         memory, self._stacks = SharedMemory.zeros(Beacon.SIZE), SharedMemory.zeros(0)
-        ours, theirs = socket.socketpair()
-        with theirs:
-            boot = _BOOT.format(path=list(sys.path if path is None else path), fd=theirs.fileno())
-            self.process = subprocess.Popen(
-                [sys.executable, *_interpreter_flags(), "-c", boot],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                env=environment,
-                # Its own group: an interrupt at the terminal is the driver's to handle, and what the worker starts itself
-                # can be ended with it.
-                start_new_session=True,
-            )
+        self.interpreter = interpreter
+        self.process, self.channel = interpreter.process, interpreter.channel
         self.number = number
         self.busy = False
         self._run: int | None = None
@@ -86,9 +72,7 @@ class WorkerProcess:
         self.last_words = ""
         self._oom_kills = oom_kills()
         self.beacon = Beacon(mmap.mmap(memory.fd, Beacon.SIZE))
-        # A process that is stopped while it sends or should receive must not stop the driver.
-        self.channel = Channel(ours, _PATIENCE_SECONDS)
-        hello = Hello(number, options, os.getpid(), memory, self._stacks, gpus, node, orphans_tear_down)
+        hello = Hello(number, options, os.getpid(), memory, self._stacks, gpus, node, orphans_tear_down, stays)
         # A process that dies at once takes no greeting; whoever waits for it finds out and says how it ended.
         with contextlib.suppress(OSError):
             self.channel.send(hello)
@@ -132,7 +116,7 @@ class WorkerProcess:
         try:
             self.channel.send(command)
         except TimeoutError:
-            self.end()
+            self.interpreter.end()
         except OSError:
             pass
 
@@ -164,7 +148,7 @@ class WorkerProcess:
         if self.sentence is None and self.busy and not self.channel.has_news():
             self.sentence = sentence
             self.last_words = self.stack(time.monotonic() + _STACK_SECONDS)
-            self.end()
+            self.interpreter.end()
 
     def _obituary(self) -> WorkerVanished:
         """Return what is known about the end of the process."""
@@ -176,17 +160,6 @@ class WorkerProcess:
             return WorkerVanished(self.number, how, Death.OUT_OF_MEMORY, where)
         return WorkerVanished(self.number, fate, Death.CRASHED, where)
 
-    def end(self) -> None:
-        """Kill the process and everything that it started; its death is still to be noticed."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-
-    def kill(self) -> None:
-        """End the process, everything that it started, and the channel."""
-        self.end()
-        self.process.wait()
-        self.channel.close()
-
     def _fate(self) -> str:
         """Return how the process ended, as half a sentence."""
         try:
@@ -196,9 +169,3 @@ class WorkerProcess:
         if code < 0:
             return f"was killed by signal {-code} ({signal.Signals(-code).name})"
         return f"exited with code {code}"
-
-
-def _interpreter_flags() -> list[str]:
-    """Return the switches that this interpreter was started with, as far as they change what code does."""
-    flags = [f"-X{key}" if value is True else f"-X{key}={value}" for key, value in sys._xoptions.items()]
-    return [*flags, *(["-O"] * sys.flags.optimize)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import faulthandler
 import gc
@@ -11,6 +12,7 @@ import signal
 import socket
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 from nemo_curator.backends.workers.channel import Channel
 from nemo_curator.backends.workers.packer import ProcessPacker, SharedMemory
@@ -41,6 +43,7 @@ class Hello:
         node: Name of the machine.
         orphan_tears_down: If the driver dies while this worker is idle, it tears down, within the time there is for that; otherwise it
             dies with the driver, as it does when it is busy.
+        stays: When this worker has torn down, the process waits for another one to host.
     """
 
     worker: int
@@ -51,22 +54,38 @@ class Hello:
     gpus: tuple[str, ...] = ()
     node: str = "localhost"
     orphan_tears_down: bool = False
+    stays: bool = False
 
 
 def main(fd: int) -> None:
     """Serve the driver at the other end of the socket `fd`; never returns."""
     faulthandler.enable()
+    # The driver decides what an interrupt means; a worker ends when the driver closes the channel, or with the driver.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Tasks are many small objects that die young. Looking at all that was imported every few hundred of them costs a fifth
     # of the time of a pipeline of small tasks.
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER, 20, 20)
     channel = Channel(socket.socket(fileno=fd))
-    hello: Hello = channel.receive()
+    code = 0
+    with contextlib.suppress(EOFError):  # nobody needs the process any more
+        while True:
+            hello: Hello = channel.receive()
+            code = _serve(channel, hello)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            if code or not hello.stays:
+                break
+            _forget_listings()
+    # Native libraries may hang or crash while an interpreter takes itself apart; everything of ours is closed.
+    os._exit(code)
+
+
+def _serve(channel: Channel, hello: Hello) -> int:
+    """Be the worker that the greeting says, until it is told to close; return the code to exit with."""
     tethered = not hello.orphan_tears_down
     if tethered:
         _die_with(hello.driver)
-    # The driver decides what an interrupt means; a worker ends when the driver closes the channel, or with the driver.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Written by a handler in C, so that it works while native code runs and holds the GIL.
     faulthandler.register(STACK_SIGNAL, file=hello.stacks.fd, all_threads=True)
     host = WorkerHost(
@@ -78,7 +97,6 @@ def main(fd: int) -> None:
         allocation=list(hello.gpus) or None,
     )
     channel.send(WorkerReady(hello.worker, hello.node))
-    code = 0
     try:
         while True:
             command = channel.receive()
@@ -89,17 +107,22 @@ def main(fd: int) -> None:
                 _die_with(None)
             channel.send(event)
             if isinstance(command, CloseWorker):
-                break
+                return 0
     except (EOFError, BrokenPipeError):
         # The driver is gone, or has given up on this worker: what was set up is still torn down. Nobody is left to end a teardown
         # that hangs, but for a thread that needs no GIL.
         faulthandler.dump_traceback_later(hello.options.teardown_timeout_s, exit=True)
         host.close()
-        code = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Native libraries may hang or crash while an interpreter takes itself apart; everything of ours is closed.
-    os._exit(code)
+        return 1
+
+
+def _forget_listings() -> None:
+    """Let fsspec look again: it remembers what is in folders for as long as a process lives, and others write there between runs."""
+    fsspec = sys.modules.get("fsspec")
+    kinds: list[Any] = [] if fsspec is None else [fsspec.AbstractFileSystem]
+    for kind in kinds:
+        kind.clear_instance_cache()
+        kinds += kind.__subclasses__()
 
 
 def _die_with(driver: int | None) -> None:

@@ -26,7 +26,10 @@ from nemo_curator.utils.output_manifest import DigestingHandle, OutputFolder, Ru
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["GivenTasksStage", "PartFolder", "PartTask", "PartWriter", "part_tasks"]
+__all__ = ["ARROW", "PARQUET", "GivenTasksStage", "PartFolder", "PartTask", "PartWriter", "part_tasks"]
+
+PARQUET, ARROW = ".parquet", ".arrow"
+"""What names of files end in: those of what is kept, and of what is read once, by parts."""
 
 X = TypeVar("X", bound="Task[Any]")
 
@@ -72,17 +75,18 @@ class PartFolder:
         return self.task(name)
 
     @contextmanager
-    def open(self, name: str, rows: int | list[int], stage: ProcessingStage[Any, Any]) -> Iterator[DigestingHandle]:
-        """Open a file for writing, as `write` does; `rows` may be a list that grows while it is written."""
-        folder, name = self._folder, f"{name}.parquet"
+    def open(
+        self, name: str, rows: int, stage: ProcessingStage[Any, Any], extension: str = PARQUET
+    ) -> Iterator[DigestingHandle]:
+        """Open a file for writing, as `write` does; what is written to it may be of another format."""
+        folder, name = self._folder, f"{name}{extension}"
         try:
             with folder.writing(name) as handle:
                 yield handle
         except OSError as error:
             message = f"stage {stage.name!r}: cannot write {self.path}/{name}: {error.strerror or error}. No part of it was left"
             raise OutputError(message) from error
-        total = rows if isinstance(rows, int) else sum(rows)
-        stage.record_written(WrittenFile(folder.url(name), total, handle.nbytes, handle.sha256))
+        stage.record_written(WrittenFile(folder.url(name), rows, handle.nbytes, handle.sha256))
 
     def put(self, name: str, content: bytes) -> None:
         """Write a file of another kind, complete or not at all; no manifest names it.
@@ -107,18 +111,18 @@ class PartFolder:
         except FileNotFoundError:
             return None
 
-    def task(self, name: str) -> FileGroupTask:
+    def task(self, name: str, extension: str = PARQUET) -> FileGroupTask:
         """Return the task that stands for a file of this folder."""
-        return FileGroupTask("deduplication", [self._folder.url(f"{name}.parquet")])
+        return FileGroupTask("deduplication", [self._folder.url(f"{name}{extension}")])
 
-    def source(self) -> GivenTasksStage:
+    def tasks_of_all(self) -> GivenTasksStage:
         """Return the stage that a step begins with which takes every file of this folder as a task."""
         tasks = [self.task(name.removesuffix(".parquet")) for name in self.names()]
         return GivenTasksStage(tasks, storage_options=self.storage_options)
 
     def commit(self, output: RunOutput) -> None:
-        """Lay the manifest down for what a run has written here, and remove Parquet files that it has not."""
-        self._folder.commit(output, replaces=(".parquet",))
+        """Lay the manifest down for what a run has written here, and remove files of these formats that it has not."""
+        self._folder.commit(output, replaces=(PARQUET, ARROW))
 
     def entries(self) -> dict[str, dict[str, Any]]:
         """Return what the manifest says: for every file its rows, bytes and SHA-256.
@@ -151,20 +155,27 @@ class PartFolder:
 
     @contextmanager
     def reading(self, name: str) -> Iterator[Any]:
-        """Open a file of the folder as a `pyarrow.parquet.ParquetFile`.
+        """Open a file of the folder as a `pyarrow.parquet.ParquetFile`; raises what `source` raises."""
+        import pyarrow.parquet as pq
+
+        with self.source(name) as source:
+            yield pq.ParquetFile(source)
+
+    @contextmanager
+    def source(self, name: str) -> Iterator[pa.NativeFile]:
+        """Open a file of the folder for Arrow.
 
         Raises:
             DataError: It is gone or damaged.
         """
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         fs, inner = self._folder.place
         path = posixpath.join(inner, name)
         try:
             source = pa.OSFile(path) if fs is None else pa.PythonFile(fs.open(path, "rb"), mode="r")
             with source:
-                yield pq.ParquetFile(source)
+                yield source
         except (pa.ArrowInvalid, FileNotFoundError) as error:
             message = (
                 f"{self.path}/{name} is gone or damaged: {error}. Start again, without a checkpoint, to make it anew"
@@ -184,7 +195,7 @@ class PartFolder:
         for name in self.names():
             with self.reading(name) as file:
                 tables.append(file.read(columns=list(columns)).select(list(columns)).rename_columns(list(names)))
-        none = pa.table({name: pa.array([], pa.int64()) for name in names})
+        none = pa.table({name: pa.nulls(0, pa.int64()) for name in names})
         return pa.concat_tables(tables) if tables else none
 
     def remove(self) -> None:

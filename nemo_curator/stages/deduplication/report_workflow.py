@@ -117,22 +117,22 @@ class DeduplicationReportWorkflow(WorkflowBase):
             InputError: The workflow has not come to its end.
             CuratorError: The run could not start, or ended early.
         """
-        steps = Steps("deduplication_report", executor, None)
-        found = self.workflow.kept_instead()
-        largest = largest_groups(found, self.largest_groups, self.samples_per_group)
-        wanted = [at for group in largest for at in (group.kept, *group.members)]
-        findings = Findings(
-            self.title,
-            self._survey(steps, found, wanted),
-            found.num_rows,
-            sizes_of_groups(found),
-            largest,
-            self.workflow.charts(),
-        )
-        said = findings.to_dict()
-        self.folder.put("report.json", (json.dumps(said, indent=1, ensure_ascii=False) + "\n").encode())
-        self.folder.put("report.html", page(findings).encode())
-        return steps.done(report=said, report_path=f"{self.folder.path}/report.html")
+        with Steps("deduplication_report", executor, None) as steps:
+            found = self.workflow.kept_instead()
+            largest = largest_groups(found, self.largest_groups, self.samples_per_group)
+            wanted = [at for group in largest for at in (group.kept, *group.members)]
+            findings = Findings(
+                self.title,
+                self._survey(steps, found, wanted),
+                found.num_rows,
+                sizes_of_groups(found),
+                largest,
+                self.workflow.charts(),
+            )
+            said = findings.to_dict()
+            self.folder.put("report.json", (json.dumps(said, indent=1, ensure_ascii=False) + "\n").encode())
+            self.folder.put("report.html", page(findings).encode())
+            return steps.done(report=said, report_path=f"{self.folder.path}/report.html")
 
     def _survey(self, steps: Steps, found: pa.Table, wanted: list[Any]) -> Survey:
         documents = self.workflow.input

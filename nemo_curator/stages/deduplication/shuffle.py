@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from nemo_curator.errors import DataError
 from nemo_curator.stages.base import ProcessingStage
-from nemo_curator.stages.deduplication.parts import PartFolder
+from nemo_curator.stages.deduplication.parts import ARROW, PartFolder
 from nemo_curator.tasks import FileGroupTask
+from nemo_curator.utils.arrow_arrays import arrow_array, numpy_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,10 +34,8 @@ __all__ = [
 
 HIGH, LOW = "_key_high", "_key_low"
 """Columns of the key: its first and its last eight bytes."""
-_OFFSETS = b"nemo_curator.offsets"
-# A part is read by row groups: small ones, so that it reads little beside its own rows, but not so small that footers outgrow them.
-_FEWEST_ROWS, _MOST_ROWS = 8192, 131072
-_GROUP_BYTES = 4 << 20
+# Below that a part's rows take longer to compress than to write.
+_WORTH_COMPRESSING = 32 << 10
 
 
 def key_columns(digests: bytes) -> tuple[Keys, Keys]:
@@ -62,7 +61,7 @@ def write_shuffled(
     import numpy as np
 
     # The product of 32 bits by 32 bits: equal shares for any number of parts, without a division.
-    part = ((table[HIGH].to_numpy() >> np.uint64(32)) * np.uint64(parts)) >> np.uint64(32)
+    part = ((numpy_of(table[HIGH]) >> np.uint64(32)) * np.uint64(parts)) >> np.uint64(32)
     return write_by_part(folder, name, table, part.astype(np.int64), parts, stage)
 
 
@@ -74,18 +73,27 @@ def write_by_part(
     parts: int,
     stage: ProcessingStage[Any, Any],
 ) -> FileGroupTask:
-    """Write rows sorted by part, each with the number of its own, from 0; within a part they stay in order."""
+    """Write rows by part, each with the number of its own, from 0; within a part they stay in order.
+
+    The file has a batch for every part, so that of a part only its own rows are read, however many parts there are.
+    """
     import numpy as np
     import pyarrow as pa
 
-    order = np.argsort(part, kind="stable")
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(part, minlength=parts))])
-    metadata = {_OFFSETS: offsets.astype("<i8").tobytes().hex()}
-    ordered = table.take(pa.array(order)).replace_schema_metadata(metadata)
-    # Rows that are long, as those with vectors are, make groups of fewer.
-    fewest = min(_FEWEST_ROWS, max(1, _GROUP_BYTES * table.num_rows // max(table.nbytes, 1)))
-    size = min(max(table.num_rows // parts, fewest), _MOST_ROWS)
-    return folder.write(name, ordered, stage, row_group_size=size, compression="lz4", use_dictionary=False)
+    order = arrow_array(np.argsort(part, kind="stable"))
+    columns = [column.combine_chunks() for column in table.take(order).columns]
+    ordered = pa.RecordBatch.from_arrays(columns, schema=table.schema)
+    sizes = np.bincount(part, minlength=parts).tolist()
+    options = pa.ipc.IpcWriteOptions(compression="lz4" if table.nbytes // parts >= _WORTH_COMPRESSING else None)
+    with (
+        folder.open(name, table.num_rows, stage, ARROW) as handle,
+        pa.ipc.new_file(handle, ordered.schema, options=options) as writer,
+    ):
+        start = 0
+        for size in sizes:
+            writer.write_batch(ordered.slice(start, size))
+            start += size
+    return folder.task(name, ARROW)
 
 
 def read_shuffled(folder: PartFolder, names: list[str], part: int, stage: ProcessingStage[Any, Any]) -> pa.Table:
@@ -114,21 +122,12 @@ def read_shuffled(folder: PartFolder, names: list[str], part: int, stage: Proces
 
 
 def _share(folder: PartFolder, name: str, part: int) -> pa.Table:
-    import numpy as np
+    import pyarrow as pa
 
-    with folder.reading(name) as file:
-        offsets = np.frombuffer(bytes.fromhex(file.schema_arrow.metadata[_OFFSETS].decode()), dtype="<i8")
-        start, stop = int(offsets[part]), int(offsets[part + 1])
-        groups, before, at = [], 0, 0
-        for number in range(file.num_row_groups):
-            rows = file.metadata.row_group(number).num_rows
-            if at < stop and at + rows > start and start < stop:
-                groups.append(number)
-            elif not groups:
-                before = at + rows
-            at += rows
-        table = file.read_row_groups(groups) if groups else file.schema_arrow.empty_table()
-        return table.slice(max(start - before, 0), stop - start).replace_schema_metadata(None)
+    with folder.source(name) as source:
+        batch = pa.ipc.open_file(source).get_batch(part)
+        batch.validate()
+        return pa.Table.from_batches([batch])
 
 
 def same_as_before(*columns: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

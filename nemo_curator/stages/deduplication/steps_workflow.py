@@ -6,14 +6,16 @@ import os
 import posixpath
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from nemo_curator.backends.base import BaseExecutor
 from nemo_curator.core.slurm_shards import ENABLED, SlurmArrayConfig
 from nemo_curator.engine.report import RunReport
 from nemo_curator.errors import OptionError, did_you_mean
 from nemo_curator.pipeline import Pipeline, WorkflowRunResult
+from nemo_curator.pipeline.pipeline import default_executor
 from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.stages.deduplication.id_generator import IdGeneratorBase, names_of_group, refuse_id_generator_actor
 from nemo_curator.stages.deduplication.parts import GivenTasksStage, PartFolder
@@ -93,20 +95,27 @@ def refuse_other_ids(executor: BaseExecutor | None) -> None:
 
 
 class Steps:
-    """Runs the pipelines of a workflow, and keeps what they made and how long they took.
+    """Runs the pipelines of a workflow, and keeps what they made and how long they took; in a ``with`` block they share processes.
 
     Args:
         name: Name of the workflow.
-        executor: Where to run.
+        executor: Where to run; as for `Pipeline.run` when not given. It may be changed between two pipelines.
         checkpoint_path: A folder with a checkpoint for every pipeline; `None` for none.
     """
 
     def __init__(self, name: str, executor: BaseExecutor | None, checkpoint_path: str | None) -> None:
         self.result = WorkflowRunResult(name)
-        self.executor = executor
+        self.executor = executor or default_executor()
         self.checkpoint_path = checkpoint_path
         self.last_report: RunReport | None = None
         self._begun = time.perf_counter()
+        self._kept = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._kept.close()
 
     def run(
         self, name: str, *stages: ProcessingStage[Any, Any], of: str | None, timed: str, whole: bool = False
@@ -122,6 +131,8 @@ class Steps:
             whole: Run it without a checkpoint: all of its tasks are wanted.
         """
         begun = time.perf_counter()
+        # Asking again changes nothing.
+        self._kept.enter_context(self.executor.keeping_workers())
         pipeline = Pipeline(name, stages=list(stages))
         tasks = run_whole(pipeline, self.executor, None if whole else self.checkpoint_path)
         self.last_report = pipeline.last_report

@@ -19,6 +19,7 @@ from nemo_curator.stages.deduplication.shuffle import (
     write_shuffled,
 )
 from nemo_curator.tasks import DocumentBatch, FileGroupTask
+from nemo_curator.utils.arrow_arrays import arrow_array, numpy_of
 from nemo_curator.utils.output_manifest import RunOutput
 
 if TYPE_CHECKING:
@@ -90,9 +91,11 @@ class HashTextsStage(PartWriter[DocumentBatch]):
 
         texts = text_column(task, self.text_field, self.name, normalize=self.normalize_text)
         ids = id_column(task, self.id_field, self.name)
-        there = texts.is_valid()
-        high, low = key_columns(_digests(texts.filter(there)))
-        table = pa.table({HIGH: high, LOW: low, self.id_field: ids.filter(there)})
+        if texts.null_count:
+            there = texts.is_valid()
+            texts, ids = texts.filter(there), ids.filter(there)
+        high, low = key_columns(_digests(texts))
+        table = pa.table({HIGH: arrow_array(high), LOW: arrow_array(low), self.id_field: ids})
         return write_shuffled(self.folder, task.task_id or task.dataset_name, table, self.parts, self)
 
 
@@ -150,14 +153,16 @@ class ExactDuplicateIdentification(PartWriter[PartTask]):
         if table.num_rows == 0:
             return None
         table = table.sort_by([(HIGH, "ascending"), (LOW, "ascending"), (self.id_field, "ascending")])
-        repeated = same_as_before(table[HIGH].to_numpy(), table[LOW].to_numpy())
+        repeated = same_as_before(numpy_of(table[HIGH]), numpy_of(table[LOW]))
         # The row that a set begins with, for every row.
         first = np.maximum.accumulate(np.where(repeated, 0, np.arange(len(repeated))))
         removed = np.flatnonzero(repeated)
         if not len(removed):
             return None
         ids = table[self.id_field].combine_chunks()
-        found = pa.table({self.id_field: ids.take(removed), DUPLICATE_OF: ids.take(first[removed])})
+        found = pa.table(
+            {self.id_field: ids.take(arrow_array(removed)), DUPLICATE_OF: ids.take(arrow_array(first[removed]))}
+        )
         found = found.sort_by(self.id_field)
         self._check_unique(found)
         self.kept.write(f"part.{task.data}", found, self, row_group_size=_ROW_GROUP)

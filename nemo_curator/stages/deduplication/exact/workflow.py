@@ -16,7 +16,6 @@ from nemo_curator.stages.deduplication.exact.identification import (
 )
 from nemo_curator.stages.deduplication.id_generator import CURATOR_DEDUP_ID_STR
 from nemo_curator.stages.deduplication.parts import PartFolder, part_tasks
-from nemo_curator.stages.deduplication.removal_step_workflow import remove_duplicates
 from nemo_curator.stages.deduplication.report import Chart
 from nemo_curator.stages.deduplication.steps_workflow import DedupInput, Steps
 from nemo_curator.tasks import FileGroupTask
@@ -24,6 +23,8 @@ from nemo_curator.utils.file_listing import METADATA_DIRNAME
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from nemo_curator.stages.deduplication.report import Chart
 
 __all__ = ["ExactDeduplicationWorkflow"]
 
@@ -133,16 +134,18 @@ class ExactDeduplicationWorkflow(WorkflowBase):
             DataError: Texts that are not text; ids that are missing, of different kinds, or there twice.
             CuratorError: The run could not start, or ended early.
         """
-        steps = Steps("exact_deduplication", executor, checkpoint_path)
-        groups = self.input.groups(steps, initial_tasks)
-        generator = None
-        if self.input.id_field is None:
-            path = posixpath.join(self.output_path, _GENERATOR)
-            generator = self.input.note_ids(groups, path, self.storage_options)
-        found = self._identify(steps, groups)
-        if self.perform_removal:
-            remove_duplicates(steps, self.input, groups, found, self.output_path, self.storage_options)
-        return steps.done(num_duplicates=found.rows(), id_generator_path=generator)
+        with Steps("exact_deduplication", executor, checkpoint_path) as steps:
+            groups = self.input.groups(steps, initial_tasks)
+            generator = None
+            if self.input.id_field is None:
+                path = posixpath.join(self.output_path, _GENERATOR)
+                generator = self.input.note_ids(groups, path, self.storage_options)
+            found = self._identify(steps, groups)
+            if self.perform_removal:
+                from nemo_curator.stages.deduplication.removal_step_workflow import remove_duplicates
+
+                remove_duplicates(steps, self.input, groups, found, self.output_path, self.storage_options)
+            return steps.done(num_duplicates=found.rows(), id_generator_path=generator)
 
     def kept_instead(self) -> pa.Table:
         """Return what a run has found: what goes, ``id``, and what stays in its place, ``kept``.

@@ -9,6 +9,7 @@ from nemo_curator.stages.deduplication.fuzzy.components import connected_compone
 from nemo_curator.stages.deduplication.id_generator import CURATOR_DEDUP_ID_STR
 from nemo_curator.stages.deduplication.parts import PartFolder, PartTask, PartWriter
 from nemo_curator.tasks import FileGroupTask
+from nemo_curator.utils.arrow_arrays import arrow_array, numpy_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,14 +64,14 @@ class ConnectedComponentsStage(PartWriter[PartTask]):
 
         names = self.edges.names()
         documents, groups = connected_components(lambda: self._read(names))
-        table = pa.table({self.id_field: documents, GROUP: groups})
+        table = pa.table({self.id_field: arrow_array(documents), GROUP: arrow_array(groups)})
         return self.folder.write(task.task_id or "components", table, self, row_group_size=_ROW_GROUP)
 
     def _read(self, names: list[str]) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
         for name in names:
             with self.edges.reading(name) as file:
                 for batch in file.iter_batches(batch_size=1 << 20):
-                    x, y = (batch[f"{self.id_field}_{side}"].to_numpy() for side in "xy")
+                    x, y = (numpy_of(batch[f"{self.id_field}_{side}"]) for side in "xy")
                     yield x, y
 
 
@@ -110,9 +111,9 @@ class FuzzyDuplicateIdentification(PartWriter[PartTask]):
         with self.components.reading(name) as file:
             first = task.data * _GROUPS_IN_PART
             table = file.read_row_groups(list(range(first, min(first + _GROUPS_IN_PART, file.num_row_groups))))
-        ids = table[self.id_field].to_numpy()
-        removed = ids[ids != table[GROUP].to_numpy()]
+        ids = numpy_of(table[self.id_field])
+        removed = ids[ids != numpy_of(table[GROUP])]
         self.record_drops("fuzzy_duplicate", len(removed))
         return self.folder.write(
-            f"part.{task.data}", pa.table({self.id_field: removed}), self, row_group_size=_ROW_GROUP
+            f"part.{task.data}", pa.table({self.id_field: arrow_array(removed)}), self, row_group_size=_ROW_GROUP
         )

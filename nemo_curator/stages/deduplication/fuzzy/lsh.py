@@ -23,6 +23,7 @@ from nemo_curator.stages.deduplication.shuffle import (
     write_shuffled,
 )
 from nemo_curator.tasks import FileGroupTask
+from nemo_curator.utils.arrow_arrays import arrow_array, numpy_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -85,10 +86,19 @@ class BandHashStage(PartWriter[FileGroupTask]):
                     part = np.ascontiguousarray(signatures[:, band * self.rows : (band + 1) * self.rows])
                     high, low = key_columns(b"".join([md5(row, usedforsecurity=False).digest() for row in part]))
                     number = np.full(len(part), band, np.uint16)
-                    tables.append(pa.table({HIGH: high, LOW: low, _BAND: number, self.id_field: batch[self.id_field]}))
-        none = pa.array([], pa.uint64())
+                    tables.append(
+                        pa.table(
+                            {
+                                HIGH: arrow_array(high),
+                                LOW: arrow_array(low),
+                                _BAND: arrow_array(number),
+                                self.id_field: batch[self.id_field],
+                            }
+                        )
+                    )
+        none = pa.nulls(0, pa.uint64())
         empty = pa.table(
-            {HIGH: none, LOW: none, _BAND: pa.array([], pa.uint16()), self.id_field: pa.array([], pa.int64())}
+            {HIGH: none, LOW: none, _BAND: pa.nulls(0, pa.uint16()), self.id_field: pa.nulls(0, pa.int64())}
         )
         table = pa.concat_tables(tables) if tables else empty
         return write_shuffled(self.folder, task.task_id or name.removesuffix(".parquet"), table, self.parts, self)
@@ -96,7 +106,7 @@ class BandHashStage(PartWriter[FileGroupTask]):
     def _signatures(self, batch: pa.RecordBatch, name: str) -> Any:
         import numpy as np
 
-        flat = batch[SIGNATURE].flatten().to_numpy(zero_copy_only=False)
+        flat = numpy_of(batch[SIGNATURE].flatten())
         length = len(flat) // max(len(batch), 1)
         if length < self.bands[1] * self.rows or length * len(batch) != len(flat):
             message = (
@@ -143,7 +153,7 @@ class LSHStage(PartWriter[PartTask]):
         if not table.num_rows:
             return None
         table = table.sort_by([(name, "ascending") for name in (_BAND, HIGH, LOW, self.id_field)])
-        columns = [table[name].to_numpy() for name in (_BAND, HIGH, LOW)]
+        columns = [numpy_of(table[name]) for name in (_BAND, HIGH, LOW)]
         repeated = same_as_before(*columns)
         followed = np.append(repeated[1:], False)
         # Rows of buckets that have more than one, and where such a bucket begins among them.
@@ -151,9 +161,11 @@ class LSHStage(PartWriter[PartTask]):
         if not len(inside):
             return None
         begins = np.flatnonzero(~repeated[inside])
-        offsets = pa.array(np.append(begins, len(inside)).astype(np.int32))
+        offsets = arrow_array(np.append(begins, len(inside)).astype(np.int32))
         band, high, low = (column[inside[begins]].tolist() for column in columns)
         names = [f"b{number}_{first:016x}{last:016x}" for number, first, last in zip(band, high, low, strict=True)]
-        ids = table[self.id_field].combine_chunks().take(pa.array(inside))
-        buckets = pa.table({BUCKET: names, self.id_field: pa.ListArray.from_arrays(offsets, ids)})
+        ids = table[self.id_field].combine_chunks().take(arrow_array(inside))
+        buckets = pa.table(
+            {BUCKET: arrow_array(names, pa.string()), self.id_field: pa.ListArray.from_arrays(offsets, ids)}
+        )
         return self.folder.write(f"part.{task.data}", buckets, self, row_group_size=65536)

@@ -23,14 +23,14 @@ from nemo_curator.stages.deduplication.fuzzy.lsh import BandHashStage, LSHStage
 from nemo_curator.stages.deduplication.fuzzy.minhash import MinHashStage
 from nemo_curator.stages.deduplication.fuzzy.verification import DUPLICATE_OF, CollectGroupsStage, VerifyGroupsStage
 from nemo_curator.stages.deduplication.parts import GivenTasksStage, PartFolder, part_tasks
-from nemo_curator.stages.deduplication.removal_step_workflow import remove_duplicates
-from nemo_curator.stages.deduplication.report import Chart
 from nemo_curator.stages.deduplication.steps_workflow import DedupInput, Steps
 from nemo_curator.tasks import FileGroupTask
 from nemo_curator.utils.file_listing import METADATA_DIRNAME
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from nemo_curator.stages.deduplication.report import Chart
 
 __all__ = ["FuzzyDeduplicationWorkflow"]
 
@@ -184,21 +184,23 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
             CuratorError: The run could not start, or ended early.
         """
         _log.info("%s", describe_detection(self.num_bands, self.rows))
-        steps = Steps("fuzzy_deduplication", executor, checkpoint_path)
-        groups = self.input.groups(steps, initial_tasks)
-        generator = self.input.note_ids(groups, posixpath.join(self.output_path, _GENERATOR), self.output_options)
-        source, reader = self.input.source(groups), self.input.reader()
-        steps.run("minhash", source, reader, self.minhash, of="minhash", timed="minhash_time")
-        buckets = self._buckets(steps)
-        components = self._connect(steps, buckets)
-        found = (
-            self._identify(steps, components)
-            if self.verify_jaccard is None
-            else self._verify(steps, groups, components, self.verify_jaccard)
-        )
-        if self.perform_removal:
-            remove_duplicates(steps, self.input, groups, found, self.output_path, self.output_options)
-        return steps.done(num_duplicates=found.rows(), id_generator_path=generator)
+        with Steps("fuzzy_deduplication", executor, checkpoint_path) as steps:
+            groups = self.input.groups(steps, initial_tasks)
+            generator = self.input.note_ids(groups, posixpath.join(self.output_path, _GENERATOR), self.output_options)
+            source, reader = self.input.source(groups), self.input.reader()
+            steps.run("minhash", source, reader, self.minhash, of="minhash", timed="minhash_time")
+            buckets = self._buckets(steps)
+            components = self._connect(steps, buckets)
+            found = (
+                self._identify(steps, components)
+                if self.verify_jaccard is None
+                else self._verify(steps, groups, components, self.verify_jaccard)
+            )
+            if self.perform_removal:
+                from nemo_curator.stages.deduplication.removal_step_workflow import remove_duplicates
+
+                remove_duplicates(steps, self.input, groups, found, self.output_path, self.output_options)
+            return steps.done(num_duplicates=found.rows(), id_generator_path=generator)
 
     def kept_instead(self) -> pa.Table:
         """Return what a run has found: what goes, ``id``, and what stays in its place, ``kept``.
@@ -228,7 +230,7 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
         """Return the files of buckets, of all bands."""
         files: list[FileGroupTask] = []
         signatures = self.minhash.folder
-        source = signatures.source()
+        source = signatures.tasks_of_all()
         parts = self.parts or max(1, -(-signatures.rows() * self.bands_per_iteration // _ROWS_IN_PART))
         for first in range(0, self.num_bands, self.bands_per_iteration):
             bands = (first, min(first + self.bands_per_iteration, self.num_bands))

@@ -194,26 +194,26 @@ class SemanticDeduplicationWorkflow(WorkflowBase):
             DataError: Embeddings are no lists of numbers, or of different lengths; ids are missing, of different kinds, or there twice.
             CuratorError: The run could not start, or ended early.
         """
-        steps = Steps("semantic_deduplication", kmeans_executor, checkpoint_path)
-        clusters, similar = self._cache("kmeans_results"), self.pairwise.folder
-        found = PartFolder.at(self.output_path, "duplicates", storage_options=self.output_options)
-        if self.clear_output and checkpoint_path is None:
-            for folder in (clusters, similar, found):
-                folder.remove()
-        vectors = self._prepare(steps)
-        if vectors.folder.rows():
-            self._cluster(steps, vectors, clusters)
-        steps.discard(vectors.folder)
-        steps.executor = pairwise_executor or kmeans_executor
-        of, timed = "pairwise", "pairwise_time"
-        source = ClusterWiseFilePartitioningStage(clusters.path, self.cache_options)
-        if clusters.listed():
-            steps.run("pairwise", source, self.pairwise, of=of, timed=timed)
-        number = 0
-        if self.eps is not None:
-            self._identify(steps, similar, found, self.eps)
-            number = found.rows()
-        return steps.done(num_duplicates=number)
+        with Steps("semantic_deduplication", kmeans_executor, checkpoint_path) as steps:
+            clusters, similar = self._cache("kmeans_results"), self.pairwise.folder
+            found = PartFolder.at(self.output_path, "duplicates", storage_options=self.output_options)
+            if self.clear_output and checkpoint_path is None:
+                for folder in (clusters, similar, found):
+                    folder.remove()
+            vectors = self._prepare(steps)
+            if vectors.folder.rows():
+                self._cluster(steps, vectors, clusters)
+            steps.discard(vectors.folder)
+            steps.executor = pairwise_executor or steps.executor
+            of, timed = "pairwise", "pairwise_time"
+            source = ClusterWiseFilePartitioningStage(clusters.path, self.cache_options)
+            if clusters.listed():
+                steps.run("pairwise", source, self.pairwise, of=of, timed=timed)
+            number = 0
+            if self.eps is not None:
+                self._identify(steps, similar, found, self.eps)
+                number = found.rows()
+            return steps.done(num_duplicates=number)
 
     @property
     def sampled_field(self) -> str | None:
@@ -306,7 +306,7 @@ class SemanticDeduplicationWorkflow(WorkflowBase):
             self.max_samples_per_batch,
             self.cache_options,
         )
-        source = vectors.source()
+        source = vectors.tasks_of_all()
         steps.run("assign_clusters", source, assigning, of=None, timed=timed)
         writing = WriteClustersStage(
             assigned.path, clusters.path, len(centroids), self.id_field, storage_options=self.cache_options

@@ -17,7 +17,7 @@ from nemo_curator.stages.text.utils.excluding import ExcludingStage
 from nemo_curator.stages.text.utils.rows import Rows
 from nemo_curator.stages.worker_info import NodeInfo, WorkerMetadata
 from nemo_curator.tasks import DocumentBatch
-from nemo_curator.utils.arrow_array import arrow_array
+from nemo_curator.utils.arrow_arrays import arrow_array
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nemo_curator.errors import DataError
 from nemo_curator.tasks import DocumentBatch
 from nemo_curator.tasks.document import is_table
-from nemo_curator.utils.arrow_array import arrow_array
+from nemo_curator.utils.arrow_arrays import arrow_array
 
 if TYPE_CHECKING:
     import pandas as pd

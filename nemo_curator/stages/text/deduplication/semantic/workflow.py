@@ -227,23 +227,23 @@ class TextSemanticDeduplicationWorkflow(WorkflowBase):
             DataError: Texts that are not text; ids that are missing, of different kinds, or there twice.
             CuratorError: The run could not start, or ended early.
         """
-        steps = Steps("text_semantic_deduplication", executor, checkpoint_path)
-        groups = self.input.groups(steps, None)
-        numbered = self.input.id_field is None
-        generator = None
-        if numbered:
-            generator = self.input.note_ids(groups, self.id_generator_path, self.storage_options)
-        self._embed(steps, groups, numbered)
-        inner = None if checkpoint_path is None else posixpath.join(checkpoint_path, "semantic")
-        result = self.semantic.run(executor, checkpoint_path=inner)
-        for name in ("kmeans", "pairwise"):
-            steps.result.add_pipeline_tasks(name, result.pipeline_tasks.get(name, []))
-        found: dict[str, Any] = {
-            name: result.get_metadata(name) for name in ("kmeans_time", "pairwise_time", "num_duplicates")
-        }
-        if self.perform_removal:
-            self._remove(steps, groups)
-        return steps.done(**found, id_generator_path=generator)
+        with Steps("text_semantic_deduplication", executor, checkpoint_path) as steps:
+            groups = self.input.groups(steps, None)
+            numbered = self.input.id_field is None
+            generator = None
+            if numbered:
+                generator = self.input.note_ids(groups, self.id_generator_path, self.storage_options)
+            self._embed(steps, groups, numbered)
+            inner = None if checkpoint_path is None else posixpath.join(checkpoint_path, "semantic")
+            result = self.semantic.run(steps.executor, checkpoint_path=inner)
+            for name in ("kmeans", "pairwise"):
+                steps.result.add_pipeline_tasks(name, result.pipeline_tasks.get(name, []))
+            found: dict[str, Any] = {
+                name: result.get_metadata(name) for name in ("kmeans_time", "pairwise_time", "num_duplicates")
+            }
+            if self.perform_removal:
+                self._remove(steps, groups)
+            return steps.done(**found, id_generator_path=generator)
 
     @property
     def sampled_field(self) -> str | None:

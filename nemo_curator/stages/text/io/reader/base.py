@@ -23,7 +23,7 @@ from nemo_curator.stages.text.io.reader.numbering import CountRowsStage, NumberG
 from nemo_curator.stages.worker_info import WorkerMetadata
 from nemo_curator.tasks import DocumentBatch, EmptyTask, FileGroupTask
 from nemo_curator.tasks.document import is_table
-from nemo_curator.utils.arrow_array import arrow_array
+from nemo_curator.utils.arrow_arrays import arrow_array
 from nemo_curator.utils.client_utils import is_remote_url
 from nemo_curator.utils.file_listing import local_path
 

@@ -10,7 +10,7 @@ from nemo_curator.errors import DataError, OptionError, require
 from nemo_curator.stages.text.io.reader.base import BaseReader, FileReader
 from nemo_curator.stages.text.io.reader.source import read_content
 from nemo_curator.stages.text.utils.decoding import decode
-from nemo_curator.utils.arrow_array import arrow_array
+from nemo_curator.utils.arrow_arrays import arrow_array
 
 if TYPE_CHECKING:
     import pyarrow as pa

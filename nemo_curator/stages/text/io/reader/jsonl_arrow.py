@@ -33,6 +33,7 @@ _LINES_LOOKED_AT = 8
 # mixed with fractions, and then pandas would make floats of them as well; inside values Python keeps every integer.
 _INTEGER_COLUMN = 2.0**63
 _INTEGER_INSIDE = 2.0**53
+_LINE_BREAK, _CACHED = ord("\n"), 1 << 18
 _null_line = re.compile(rb"\n[ \t\r]*null[ \t\r]*(?:\n|\Z)").search
 
 
@@ -208,9 +209,19 @@ def _has_null_line(content: bytes, table: pa.Table) -> bool:
 
 def _is_a_row_a_line(content: bytes, rows: int) -> bool:
     # Looking for blank lines takes as long as half the parsing, so it is done only when plain counting does not fit.
-    if rows == content.count(b"\n") + (not content.endswith(b"\n")):
+    if rows == _line_breaks(content) + (not content.endswith(b"\n")):
         return True
     return rows == sum(1 for _ in iter_lines(content))
+
+
+def _line_breaks(content: bytes) -> int:
+    """Return the number of line feeds. ``bytes.count`` takes three times as long before Python 3.13: it goes byte by byte."""
+    import numpy as np
+
+    codes = np.frombuffer(content, np.uint8)
+    # In pieces that stay in the processor's cache.
+    pieces = (codes[start : start + _CACHED] for start in range(0, len(codes), _CACHED))
+    return sum(int(np.count_nonzero(piece == _LINE_BREAK)) for piece in pieces)
 
 
 def _with_python_objects(table: pa.Table) -> pa.Table | pd.DataFrame:

@@ -25,7 +25,6 @@ _MAGIC = (
     (b"\xff\xfe", "UTF-16 text"),
     (b"\xfe\xff", "UTF-16 text"),
 )
-_CHUNK = 1 << 16
 _SUFFIXES = {"a gzip file": ".gz", "a bzip2 file": ".bz2", "an xz file": ".xz", "a Zstandard file": ".zst"}
 
 
@@ -109,31 +108,23 @@ def read_lines(path: str, start: int, stop: int, *, stage: str, storage_options:
     """
     try:
         with _open(path, storage_options) as handle:
-            # A line begins at `start` if the byte before it ends another one.
-            before = min(1, start)
-            handle.seek(start - before)
-            data = handle.read(stop - start + before)
-            if before:
-                first = data.find(b"\n")
-                # The last byte is the next part's: what it ends is ours, what begins behind it is not.
-                if first < 0 or first == len(data) - 1:
-                    return b""
-                data = data[first + 1 :]
-            if data.endswith(b"\n"):
-                return data
-            return data + _rest_of_line(handle)
+            first = 0
+            if start:
+                # A line begins at `start` if the byte before it ends another one.
+                handle.seek(start - 1)
+                first = start - 1 + len(handle.readline(stop - start + 1))
+            if first >= stop:
+                return b""
+            if is_remote_url(path):
+                data = handle.read(stop - first)
+                return data if data.endswith(b"\n") else data + handle.readline()
+            # Looking for the end first costs nothing here, and spares a copy of all of it.
+            handle.seek(stop - 1)
+            last = stop - 1 + len(handle.readline())
+            handle.seek(first)
+            return handle.read(last - first)
     except OSError as error:
         raise_unreadable(path, error, stage)
-
-
-def _rest_of_line(handle: IO[bytes]) -> bytes:
-    rest: list[bytes] = []
-    while chunk := handle.read(_CHUNK):
-        end = chunk.find(b"\n")
-        rest.append(chunk if end < 0 else chunk[: end + 1])
-        if end >= 0:
-            break
-    return b"".join(rest)
 
 
 def _open(path: str, storage_options: dict[str, Any] | None) -> IO[bytes]:

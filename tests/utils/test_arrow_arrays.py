@@ -1,4 +1,4 @@
-"""`arrow_array` is `pyarrow.array` for plain values, without pandas."""
+"""`arrow_array` and `numpy_of` are `pyarrow.array` and ``to_numpy`` for plain values, without pandas."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from nemo_curator.utils.arrow_array import arrow_array
+from nemo_curator.utils.arrow_arrays import arrow_array, numpy_of
 
 _COLUMNS = st.one_of(
     st.lists(kind)
@@ -84,11 +85,42 @@ def test_it_raises_what_pyarrow_raises(values: list[Any]) -> None:
         arrow_array(values)
 
 
+_KINDS = ("int8", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64")
+_numbers = st.sampled_from(_KINDS).flatmap(lambda kind: arrays(kind, st.integers(0, 20)))
+
+
+@given(values=_numbers, step=st.sampled_from([1, 2, -1]))
+def test_numbers_become_what_pyarrow_makes_of_them(values: np.ndarray, step: int) -> None:
+    array = arrow_array(values[::step])
+    array.validate(full=True)
+    assert array.equals(pa.array(values[::step])) or np.isnan(values).any()
+    np.testing.assert_array_equal(numpy_of(array), values[::step])
+
+
+@given(values=_numbers, start=st.integers(0, 20), length=st.integers(0, 20), pieces=st.integers(0, 3))
+def test_parts_of_columns_are_read_as_pyarrow_reads_them(
+    values: np.ndarray, start: int, length: int, pieces: int
+) -> None:
+    part = pa.array(values).slice(start, length)
+    column = pa.chunked_array([part] * pieces, part.type)
+    for given_column in (part, column):
+        found, wanted = numpy_of(given_column), given_column.to_numpy()
+        assert found.dtype == wanted.dtype
+        np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("array", [pa.array([1, None]), pa.array([True, False]), pa.array(["a", "b"])], ids=str)
+def test_what_are_no_plain_numbers_is_read_as_pyarrow_reads_it(array: pa.Array) -> None:
+    np.testing.assert_array_equal(numpy_of(array), array.to_numpy(zero_copy_only=False))
+
+
 def test_it_does_not_import_pandas() -> None:
     program = (
         "import sys, numpy as np\n"
-        "from nemo_curator.utils.arrow_array import arrow_array\n"
-        "for values in (['a', None], [1, None], [1.0], [True, None], np.arange(3), np.ones(3, np.float32)):\n"
+        "from nemo_curator.utils.arrow_arrays import arrow_array, numpy_of\n"
+        "for values in ([1], [1.0], np.arange(3), np.ones(3, np.float32)):\n"
+        "    numpy_of(arrow_array(values))\n"
+        "for values in ([], ['a', None], [1, None], [True, None]):\n"
         "    arrow_array(values)\n"
         "print('pandas' in sys.modules)"
     )
