@@ -49,4 +49,4 @@ def test_parameters_of_a_user_are_added() -> None:
 
 
 if __name__ == "__main__":
-    print(digest({}))
+    sys.stdout.write(digest({}))
