@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nemo_curator.tasks.base import Task
+from nemo_curator.utils.client_utils import FSPath, path_name
 from nemo_curator.utils.hash_utils import get_deterministic_hash
 
 __all__ = ["FileGroupTask"]
@@ -18,6 +19,10 @@ def _no_paths() -> list[Any]:
     return []
 
 
+def _path(path: object) -> str | FSPath:
+    return path if isinstance(path, FSPath) else str(path)
+
+
 def _no_config() -> dict[str, Any]:
     return {}
 
@@ -27,7 +32,7 @@ class FileGroupTask(Task[list[Any]]):
     """A list of paths, read as one task; or a part of one file.
 
     Attributes:
-        data: The paths.
+        data: The paths: texts, or `FSPath` objects, which bring their filesystem.
         reader_config: What the reader has to know beside; ``{"byte_range": [start, stop]}`` for the part of the one file in `data` whose
             records begin at these bytes, `stop` excluded; ``first_id`` for the id of its first row, where rows are numbered.
     """
@@ -63,9 +68,13 @@ class FileGroupTask(Task[list[Any]]):
         # The same rows under other ids are not the same.
         first = self.reader_config.get("first_id")
         numbered = [] if first is None else [f"first id {first}"]
-        return get_deterministic_hash([*(f"{path} {file_state(str(path))}" for path in self.data), *numbered])
+        return get_deterministic_hash(
+            [*(f"{path_name(path)} {file_state(_path(path))}" for path in self.data), *numbered]
+        )
 
     def get_deterministic_id(self) -> str | None:
         """Return the hash of the sorted paths, and of the part if it is one."""
         part = self.byte_range
-        return get_deterministic_hash([str(path) for path in self.data], "" if part is None else f"{part[0]}-{part[1]}")
+        return get_deterministic_hash(
+            [path_name(path) for path in self.data], "" if part is None else f"{part[0]}-{part[1]}"
+        )

@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-__all__ = ["FSPath", "is_remote_url"]
+__all__ = ["FSPath", "is_remote_url", "path_name"]
 
 _LOCAL_PROTOCOLS = frozenset({"file", "local"})
 
@@ -20,12 +20,22 @@ def is_remote_url(url: str | None) -> bool:
     return "::" in protocol or (bool(separator) and protocol.lower() not in _LOCAL_PROTOCOLS)
 
 
+def path_name(path: object) -> str:
+    """Return what a path is called anywhere: itself, or for an `FSPath` its URL."""
+    return path.as_posix() if isinstance(path, FSPath) else str(path)
+
+
 class FSPath:
     """A path and the fsspec filesystem that it is on. Picklable, as filesystems are."""
 
     def __init__(self, fs: AbstractFileSystem, path: str) -> None:
         self._fs = fs
         self._path = path
+
+    @property
+    def fs(self) -> AbstractFileSystem:
+        """The filesystem."""
+        return self._fs
 
     def open(self, mode: str = "rb", **kwargs: Any) -> IO[Any]:
         """Open the file."""

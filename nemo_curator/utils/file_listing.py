@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nemo_curator.errors import InputError, MissingExtra
-from nemo_curator.utils.client_utils import is_remote_url
+from nemo_curator.utils.client_utils import FSPath, is_remote_url
 from nemo_curator.utils.compression import extensions_of
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def iter_files(
     What this package keeps about a folder, in ``.nemo_curator_metadata``, is not data and is left out. Nothing when there is nothing; the order is not defined. Symbolic links are followed, each folder at most once.
 
     Args:
-        path: A path or URL.
+        path: A path or URL. One of a web server stands for the files that its page links to, if it ends in a slash.
         recurse: Whether to look into folders of a folder.
         storage_options: For the filesystem of a URL.
         fs: The filesystem that `path` is on, if it is known.
@@ -132,13 +132,14 @@ def iter_files(
     return _remote_files(fs, path, recurse, lazily)
 
 
-def file_state(path: str) -> str:
+def file_state(path: str | FSPath) -> str:
     """Return what tells whether a file has changed: size and time of change, or a store's tag of its content; ``missing`` if it is not there."""
     try:
-        if not is_remote_url(path):
-            status = os.stat(local_path(path))
+        where = path.as_posix() if isinstance(path, FSPath) else path
+        if not is_remote_url(where):
+            status = os.stat(local_path(where))
             return f"{status.st_size} {status.st_mtime_ns}"
-        fs, inner = resolve_url(path)
+        fs, inner = (path.fs, str(path)) if isinstance(path, FSPath) else resolve_url(where)
         fs.invalidate_cache(fs._parent(inner))
         info = fs.info(inner)
     except OSError:
@@ -192,11 +193,14 @@ def _remote_files(fs: Any, path: str, recurse: bool, lazily: bool) -> Iterator[F
         return
     if not fs.exists(path):
         return
-    if fs.isfile(path):
+    # On the web everything is a file; a page whose URL ends in a slash is a list of links.
+    if not path.endswith("/") and fs.isfile(path):
         yield _found(fs, fs.info(path))
         return
     for info in _listed(fs, path, recurse, lazily):
-        if f"/{METADATA_DIRNAME}/" not in str(info["name"]):
+        # A page may link to anywhere.
+        is_below = str(info["name"]).startswith(path.rstrip("/") + "/")
+        if is_below and f"/{METADATA_DIRNAME}/" not in str(info["name"]):
             yield _found(fs, info)
 
 

@@ -43,6 +43,7 @@ HEAVY = {
         "nemo_curator.backends.ray_actor_pool",
         "nemo_curator.core.client",
         "nemo_curator.stages.base",
+        "nemo_curator.stages.client_partitioning",
         "nemo_curator.stages.audio",
         "nemo_curator.stages.audio.advanced_pipelines",
         "nemo_curator.stages.audio.common.decoding",

@@ -147,6 +147,7 @@ NAMES = {
         "_STAGE_REGISTRY",
         "get_stage_class",
     ],
+    "nemo_curator.stages.client_partitioning": ["ClientPartitioningStage"],
     "nemo_curator.stages.deduplication.exact": ["ExactDeduplicationWorkflow", "ExactDuplicatesRemovalStage"],
     "nemo_curator.stages.deduplication.exact.identification": ["ExactDuplicateIdentification", "HashTextsStage"],
     "nemo_curator.stages.deduplication.exact.workflow": ["ExactDeduplicationWorkflow"],
