@@ -133,6 +133,7 @@ NAMES = {
     "nemo_curator.stages.audio.tagging": [
         "JoinSplitAudioMetadataStage",
         "MergeAlignmentDiarizationStage",
+        "PrepareModuleSegmentsStage",
         "ResampleAudioStage",
         "SplitLongAudioStage",
         "add_non_speaker_segments",

@@ -8,12 +8,14 @@ from nemo_curator.utils.lazy import lazy_names
 
 if TYPE_CHECKING:
     from nemo_curator.stages.audio.tagging.merge import MergeAlignmentDiarizationStage, add_non_speaker_segments
+    from nemo_curator.stages.audio.tagging.prepare import PrepareModuleSegmentsStage
     from nemo_curator.stages.audio.tagging.resample import ResampleAudioStage
     from nemo_curator.stages.audio.tagging.split import JoinSplitAudioMetadataStage, SplitLongAudioStage
 
 __all__ = [
     "JoinSplitAudioMetadataStage",
     "MergeAlignmentDiarizationStage",
+    "PrepareModuleSegmentsStage",
     "ResampleAudioStage",
     "SplitLongAudioStage",
     "add_non_speaker_segments",
@@ -24,6 +26,7 @@ __getattr__ = lazy_names(
     {
         **dict.fromkeys(("MergeAlignmentDiarizationStage", "add_non_speaker_segments"), "merge"),
         **dict.fromkeys(("JoinSplitAudioMetadataStage", "SplitLongAudioStage"), "split"),
+        "PrepareModuleSegmentsStage": "prepare",
         "ResampleAudioStage": "resample",
     },
 )
