@@ -48,6 +48,7 @@ HEAVY = {
         "nemo_curator.stages.audio.advanced_pipelines",
         "nemo_curator.stages.audio.common.decoding",
         "nemo_curator.stages.audio.common.manifest_writer",
+        "nemo_curator.stages.audio.datasets.readspeech",
         "nemo_curator.stages.audio.filtering.dnsmos",
         "nemo_curator.stages.audio.inference.asr.stage",
         "nemo_curator.stages.audio.metrics.get_wer",

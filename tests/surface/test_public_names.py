@@ -87,6 +87,9 @@ NAMES = {
         "resolve_model_path",
         "resolve_waveform_from_item",
     ],
+    "nemo_curator.stages.audio.datasets": ["CreateInitialManifestFleursStage", "CreateInitialManifestReadSpeechStage"],
+    "nemo_curator.stages.audio.datasets.fleurs.create_initial_manifest": ["CreateInitialManifestFleursStage"],
+    "nemo_curator.stages.audio.datasets.readspeech": ["CreateInitialManifestReadSpeechStage"],
     "nemo_curator.stages.audio.filtering": [
         "BandFilterStage",
         "DNSMOSFilterStage",
