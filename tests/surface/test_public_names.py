@@ -109,6 +109,14 @@ NAMES = {
         "PocketSphinxAdapter",
     ],
     "nemo_curator.stages.audio.inference.asr.stage": ["ASRStage"],
+    "nemo_curator.stages.audio.inference.sed": ["SEDInferenceStage", "SedAdapter", "SoundEvent"],
+    "nemo_curator.stages.audio.inference.sed.stage": ["SEDInferenceStage"],
+    "nemo_curator.stages.audio.inference.speaker_diarization": [
+        "InferenceSortformerStage",
+        "PyAnnoteDiarizationStage",
+        "PyannoteDiarizer",
+    ],
+    "nemo_curator.stages.audio.inference.vad": ["WhisperXVADStage"],
     "nemo_curator.stages.audio.io": ["AudioToDocumentStage", "SegmentExtractionStage"],
     "nemo_curator.stages.audio.io.convert": ["AudioToDocumentStage"],
     "nemo_curator.stages.audio.io.extract_segments": [
@@ -136,8 +144,10 @@ NAMES = {
     "nemo_curator.stages.audio.tagging": [
         "JoinSplitAudioMetadataStage",
         "MergeAlignmentDiarizationStage",
+        "NeMoASRAlignerStage",
         "PrepareModuleSegmentsStage",
         "ResampleAudioStage",
+        "SplitASRAlignJoinStage",
         "SplitLongAudioStage",
         "add_non_speaker_segments",
     ],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from nemo_curator.utils.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from nemo_curator.stages.audio.tagging.align import NeMoASRAlignerStage, SplitASRAlignJoinStage
     from nemo_curator.stages.audio.tagging.merge import MergeAlignmentDiarizationStage, add_non_speaker_segments
     from nemo_curator.stages.audio.tagging.prepare import PrepareModuleSegmentsStage
     from nemo_curator.stages.audio.tagging.resample import ResampleAudioStage
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
 __all__ = [
     "JoinSplitAudioMetadataStage",
     "MergeAlignmentDiarizationStage",
+    "NeMoASRAlignerStage",
     "PrepareModuleSegmentsStage",
     "ResampleAudioStage",
+    "SplitASRAlignJoinStage",
     "SplitLongAudioStage",
     "add_non_speaker_segments",
 ]
@@ -26,6 +29,7 @@ __getattr__ = lazy_names(
     {
         **dict.fromkeys(("MergeAlignmentDiarizationStage", "add_non_speaker_segments"), "merge"),
         **dict.fromkeys(("JoinSplitAudioMetadataStage", "SplitLongAudioStage"), "split"),
+        **dict.fromkeys(("NeMoASRAlignerStage", "SplitASRAlignJoinStage"), "align"),
         "PrepareModuleSegmentsStage": "prepare",
         "ResampleAudioStage": "resample",
     },
