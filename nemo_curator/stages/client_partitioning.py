@@ -57,6 +57,9 @@ class ClientPartitioningStage(FilePartitioningStage):
             raise OptionError(message)
         self._place: tuple[AbstractFileSystem, str] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_place": None}
+
     def check_before_run(self) -> None:
         """Raise unless there is a file to read, or the list names one.
 

@@ -35,6 +35,9 @@ class HighAndLow(SedAdapter):
     def unload_model(self) -> None:
         self._window = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_window": None}
+
     def detect(self, clips: Sequence[Any]) -> list[list[SoundEvent]]:
         return [self._events(clip) for clip in clips]
 

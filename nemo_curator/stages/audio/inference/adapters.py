@@ -17,6 +17,8 @@ _Adapter = TypeVar("_Adapter", bound="AudioAdapter")
 class AudioAdapter(ABC):
     """A model that listens. Built in the driver, where it must stay small and picklable; `load_model` is called in each worker.
 
+    A ``__getstate__`` that leaves out what was loaded lets a loaded adapter travel, and keeps its checkpoints: what travels is what it is.
+
     Attributes:
         sample_rate: What clips are resampled to, in Hz.
 
