@@ -46,6 +46,7 @@ HEAVY = {
         "nemo_curator.stages.client_partitioning",
         "nemo_curator.stages.audio",
         "nemo_curator.stages.audio.advanced_pipelines",
+        "nemo_curator.stages.audio.alm.pretrain.output",
         "nemo_curator.stages.audio.common.decoding",
         "nemo_curator.stages.audio.common.manifest_writer",
         "nemo_curator.stages.audio.datasets.readspeech",

@@ -68,6 +68,15 @@ NAMES = {
     ],
     "nemo_curator.stages.audio.advanced_pipelines": ["AudioDataFilterStage"],
     "nemo_curator.stages.audio.alm": ["ALMDataBuilderStage", "ALMDataOverlapStage"],
+    "nemo_curator.stages.audio.alm.pretrain": [
+        "OverlapFilterStage",
+        "PretrainMetricsAggregatorStage",
+        "ReadLongFormManifestStage",
+        "SnippetCutPlannerStage",
+        "SnippetExtractionStage",
+        "SnippetManifestWriterStage",
+        "SnippetRepetitionFilterStage",
+    ],
     "nemo_curator.stages.audio.common": [
         "AudioInfo",
         "AudioLimits",
