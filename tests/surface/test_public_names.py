@@ -136,6 +136,10 @@ NAMES = {
         "load_manifests",
     ],
     "nemo_curator.stages.audio.metrics": [
+        "BandwidthEstimationStage",
+        "TorchSquimQualityMetricsStage",
+        "TorchaudioSquim",
+        "bandwidth_of",
         "ComputeWERStage",
         "GetPairwiseWerStage",
         "SpeechRateStage",
@@ -151,6 +155,8 @@ NAMES = {
         "speech_regions",
     ],
     "nemo_curator.stages.audio.tagging": [
+        "ChineseConversionStage",
+        "InverseTextNormalizationStage",
         "JoinSplitAudioMetadataStage",
         "MergeAlignmentDiarizationStage",
         "NeMoASRAlignerStage",

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from nemo_curator.stages.audio.tagging.prepare import PrepareModuleSegmentsStage
     from nemo_curator.stages.audio.tagging.resample import ResampleAudioStage
     from nemo_curator.stages.audio.tagging.split import JoinSplitAudioMetadataStage, SplitLongAudioStage
+    from nemo_curator.stages.audio.tagging.text import ChineseConversionStage, InverseTextNormalizationStage
 
 __all__ = [
+    "ChineseConversionStage",
+    "InverseTextNormalizationStage",
     "JoinSplitAudioMetadataStage",
     "MergeAlignmentDiarizationStage",
     "NeMoASRAlignerStage",
@@ -30,6 +33,7 @@ __getattr__ = lazy_names(
         **dict.fromkeys(("MergeAlignmentDiarizationStage", "add_non_speaker_segments"), "merge"),
         **dict.fromkeys(("JoinSplitAudioMetadataStage", "SplitLongAudioStage"), "split"),
         **dict.fromkeys(("NeMoASRAlignerStage", "SplitASRAlignJoinStage"), "align"),
+        **dict.fromkeys(("ChineseConversionStage", "InverseTextNormalizationStage"), "text"),
         "PrepareModuleSegmentsStage": "prepare",
         "ResampleAudioStage": "resample",
     },
