@@ -198,9 +198,10 @@ def _remote_files(fs: Any, path: str, recurse: bool, lazily: bool) -> Iterator[F
         yield _found(fs, fs.info(path))
         return
     for info in _listed(fs, path, recurse, lazily):
+        name = str(info["name"])
         # A page may link to anywhere.
-        is_below = str(info["name"]).startswith(path.rstrip("/") + "/")
-        if is_below and f"/{METADATA_DIRNAME}/" not in str(info["name"]):
+        leads_out = "://" in name and not name.startswith(path.rstrip("/") + "/")
+        if not leads_out and f"/{METADATA_DIRNAME}/" not in name:
             yield _found(fs, info)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -191,3 +192,16 @@ def test_videos_of_a_web_server_are_read_with_their_filesystem() -> None:
             assert (video.metadata.width, video.metadata.num_frames) == (176, 120)
             assert isinstance(video.input_video, FSPath)
             assert video.input_video.as_posix() == f"{web.url}/films/a.mp4"
+
+
+def test_files_of_an_archive_are_listed(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "films.zip", "w") as archive:
+        archive.writestr("a.mp4", b"a")
+        archive.writestr("deep/b.mp4", b"bb")
+    stage = ClientPartitioningStage(
+        f"zip://::{tmp_path / 'films.zip'}", file_extensions=[".mp4"], files_per_partition=2
+    )
+    stage.check_before_run()
+    stage.setup()
+    (task,) = stage.process(EmptyTask())
+    assert [path.get_bytes_cat_ranges() for path in task.data] == [b"a", b"bb"]

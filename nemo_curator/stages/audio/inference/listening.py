@@ -43,8 +43,8 @@ class ListeningStage(ProcessingStage[AudioTask, AudioTask]):
     _adapter: AudioAdapter
 
     @abstractmethod
-    def _blank(self, task: AudioTask) -> None:
-        """Write what stands for nothing, where nothing is written yet."""
+    def _nothing(self) -> dict[str, Any]:
+        """Return what stands for nothing, by key."""
 
     @abstractmethod
     def _ask(self, tasks: Sequence[AudioTask], clips: Sequence[Waveform]) -> Sequence[Any]:
@@ -114,7 +114,8 @@ class ListeningStage(ProcessingStage[AudioTask, AudioTask]):
         else:
             return True
         add_note(task.data, self.notes_key, self.name, note)
-        self._blank(task)
+        for key, value in self._nothing().items():
+            task.data.setdefault(key, value)
         return False
 
     def _clip(self, task: AudioTask) -> Waveform:
@@ -151,4 +152,4 @@ class ListeningStage(ProcessingStage[AudioTask, AudioTask]):
         _log.warning("stage %r: %s failed: %s", self.name, task_name(task), error)
         task.data[self.skip_me_key] = f"{self.name}:failed"
         add_note(task.data, self.notes_key, self.name, f"failed ({error})")
-        self._blank(task)
+        task.data.update(self._nothing())

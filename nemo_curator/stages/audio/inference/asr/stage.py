@@ -94,10 +94,8 @@ class ASRStage(ListeningStage):
             return None
         return f"{self.name}:language", f"skipped (language {language})"
 
-    def _blank(self, task: AudioTask) -> None:
-        if str(task.data.get(self.skip_me_key)) == f"{self.name}:failed":
-            task.data[self.pred_text_key] = ""
-        task.data.setdefault(self.pred_text_key, "")
+    def _nothing(self) -> dict[str, Any]:
+        return {self.pred_text_key: ""}
 
     def _ask(self, tasks: Sequence[AudioTask], clips: Sequence[Waveform]) -> Sequence[AsrResult]:
         asked = zip(clips, tasks, strict=True)

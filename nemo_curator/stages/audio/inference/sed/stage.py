@@ -79,10 +79,8 @@ class SEDInferenceStage(ListeningStage):
         """Return the key of the list."""
         return ["data"], [self.events_key]
 
-    def _blank(self, task: AudioTask) -> None:
-        if str(task.data.get(self.skip_me_key)) == f"{self.name}:failed":
-            task.data[self.events_key] = []
-        task.data.setdefault(self.events_key, [])
+    def _nothing(self) -> dict[str, Any]:
+        return {self.events_key: []}
 
     def _ask(self, tasks: Sequence[AudioTask], clips: Sequence[Waveform]) -> Sequence[list[SoundEvent]]:
         return self._adapter.detect(clips)
