@@ -1,19 +1,26 @@
-"""`ClientPartitioningStage`: files of one place, on any filesystem that fsspec knows, as paths that bring their filesystem with them."""
+"""`ClientPartitioningStage`: the files below one folder, local or in a store, as paths that know their filesystem."""
 
 from __future__ import annotations
 
 import json
-import logging
 import posixpath
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from nemo_curator.errors import DataError, InputError, OptionError
+from nemo_curator.errors import DataError, InputError
 from nemo_curator.stages.file_partitioning import FilePartitioningStage
 from nemo_curator.stages.worker_info import WorkerMetadata
 from nemo_curator.tasks import EmptyTask, FileGroupTask
 from nemo_curator.utils.client_utils import FSPath, is_remote_url
-from nemo_curator.utils.file_listing import has_extension, iter_files, normalize_extensions, path_exists, resolve_url
+from nemo_curator.utils.file_listing import (
+    has_extension,
+    iter_files,
+    local_path,
+    normalize_extensions,
+    path_exists,
+    resolve_url,
+)
 from nemo_curator.utils.file_utils import infer_dataset_name_from_path
 
 if TYPE_CHECKING:
@@ -21,142 +28,136 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientPartitioningStage"]
 
-_log = logging.getLogger(__name__)
-
 
 @dataclass
 class ClientPartitioningStage(FilePartitioningStage):
-    """List the files below a URL or a folder, or take them from a list, and group them. Tasks hold `FSPath` objects.
+    """List the files below a folder, or those of a list in JSON; every so many become a task, in the order of paths.
 
-    For readers that open what they are given, as `VideoReaderStage` and `ManifestReaderStage` do. Paths that bring their filesystem bring
-    its `storage_options` too, and so does ``_metadata["storage_options"]``: with keys in these, do not keep tasks where others can read them.
-
-    A task has `files_per_partition` files, or one. `blocksize`, `split_files` and `in_order` are not looked at: files are never asked for
-    their size, and come sorted by path. `limit` counts files here, and not groups.
+    The tasks' paths are `FSPath`, which open themselves wherever they are. Their metadata have ``storage_options`` too.
 
     Attributes:
-        file_paths: The place, one path or URL. It is looked through with all its folders; a glob pattern is fine. Of a
-            web server, where folders are pages of links, its URL ends in a slash.
-        file_extensions: What names must end in, not looking at case; `None` takes every file.
-        input_list_json_path: A JSON file with an array of the files to take, as paths in the place or URLs below it; nothing is listed then.
-            It may be on another filesystem, which gets no options.
+        file_paths: One folder, a path or a URL that fsspec knows; what is below it, at any depth. Of a web server, where folders are
+            pages of links, the URL ends in a slash.
+        files_per_partition: Files in a task; 1 by default.
+        blocksize: Not looked at: sizes are not asked for.
+        file_extensions: What names must end in, not looking at case or a compression suffix; all files by default.
+        storage_options: For the filesystem.
+        limit: Files to keep, from the first.
+        input_list_json_path: A file with an array of paths, to take these and no others. They are below the folder: relative to it,
+            or in full.
     """
 
     name: str = "client_partitioning"
     input_list_json_path: str | None = None
 
     def __post_init__(self) -> None:
-        place: object = self.file_paths
-        if not isinstance(place, str):
-            message = f"stage {self.name!r}: file_paths must be one path or URL, got {type(place).__name__}; list files in input_list_json_path"
+        given: object = self.file_paths
+        if not isinstance(given, str):
+            message = f"stage {self.name!r}: file_paths must be one folder, got {type(given).__name__}"
             raise TypeError(message)
         super().__post_init__()
-        self._extensions = normalize_extensions(self.file_extensions or ())
-        if self.limit is not None and self.limit < 1:
-            message = f"stage {self.name!r}: limit must be positive, got {self.limit}"
-            raise OptionError(message)
-        self._place: tuple[AbstractFileSystem, str] | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_place": None}
+        self._extensions = normalize_extensions(self.file_extensions or [])
+        path = self.input_list_json_path
+        self.input_list_json_path = path if path is None or is_remote_url(path) else local_path(path)
+        self._fs: AbstractFileSystem | None = None
+        self._root = ""
 
     def check_before_run(self) -> None:
-        """Raise unless there is a file to read, or the list names one.
-
-        Raises:
-            InputError: The place, the list, or any file of the wanted kind is not there.
-            DataError: The list is no JSON, or names a file elsewhere.
-            TypeError: It is no array of texts.
-        """
-        place = self._entries[0]
-        fs, root = resolve_url(place, self.storage_options)
+        """Raise `InputError` if there is no such folder, and what reading the list would raise."""
+        (root,) = self._entries
+        if not path_exists(root, self.storage_options):
+            message = (
+                f"stage {self.name!r}: {root} does not exist. Check the path, and whether storage_options may list it"
+            )
+            raise InputError(message)
         if self.input_list_json_path is not None:
-            found = any(self._is_wanted(path) for path in self._from_list(fs, root))
-        elif not path_exists(place, self.storage_options):
-            message = f"stage {self.name!r}: there is nothing at {place}. Check the path, and whether storage_options may list it"
-            raise InputError(message)
-        else:
-            found = any(self._is_wanted(file.path) for file in iter_files(root, fs=fs, lazily=True))
-        if not found:
-            message = f"stage {self.name!r}: no {self._kinds()} in {self.input_list_json_path or place}. Check it, and file_extensions"
-            raise InputError(message)
+            fs, inner = resolve_url(root, self.storage_options)
+            list(self._listed(fs, inner))
 
     def setup(self, worker_metadata: WorkerMetadata | None = None) -> None:
         """Resolve the filesystem."""
-        self._place = resolve_url(self._entries[0], self.storage_options)
+        self._fs, self._root = resolve_url(self._entries[0], self.storage_options)
 
     def process(self, task: EmptyTask) -> list[FileGroupTask]:
-        """Return a task for every group; none, with a warning, when there are no files.
+        """Return the tasks; none, with a warning, when there are no files.
 
         Raises:
             RuntimeError: `setup` was not called.
-            InputError: The list is gone.
-            DataError: It names a file elsewhere.
-            TypeError: It is no array of texts.
+            InputError: The list is not there.
+            TypeError: It is not an array of paths.
+            ValueError: A path of it is not below the folder.
         """
-        if self._place is None:
-            message = f"stage {self.name!r} has no filesystem yet; call setup before process, as a pipeline does"
+        fs = self._fs
+        if fs is None:
+            message = f"stage {self.name!r}: setup() must be called before process(); the executors of this package do"
             raise RuntimeError(message)
-        fs, root = self._place
-        paths = self._paths(fs, root)[: self.limit]
+        names = self._listed(fs, self._root) if self.input_list_json_path is not None else self._below(fs)
+        wanted = {name for name in names if not self._extensions or has_extension(name, self._extensions)}
+        paths = [FSPath(fs, name) for name in sorted(wanted)][: self.limit]
         if not paths:
-            _log.warning(
-                "stage %r: no %s in %s", self.name, self._kinds(), self.input_list_json_path or self._entries[0]
-            )
+            self._warn_about_nothing()
             return []
         step = self.files_per_partition or 1
         groups = [paths[start : start + step] for start in range(0, len(paths), step)]
-        dataset = infer_dataset_name_from_path(FSPath(fs, paths[0]).as_posix())
+        dataset = infer_dataset_name_from_path(paths[0].as_posix())
         return [
-            self._task(dataset, [FSPath(fs, path) for path in group], number, len(groups))
-            for number, group in enumerate(groups)
+            FileGroupTask(
+                dataset_name=dataset,
+                data=group,
+                _metadata={
+                    "partition_index": index,
+                    "total_partitions": len(groups),
+                    "source_files": [path.as_posix() for path in group],
+                    "storage_options": self.storage_options,
+                },
+            )
+            for index, group in enumerate(groups)
         ]
 
-    def _task(self, dataset: str, files: list[FSPath], number: int, total: int) -> FileGroupTask:
-        told: dict[str, Any] = {"partition_index": number, "total_partitions": total, "source_files": files}
-        told["storage_options"] = dict(self.storage_options or {})
-        return FileGroupTask(dataset_name=dataset, data=files, _metadata=told)
+    def _below(self, fs: AbstractFileSystem) -> Iterator[str]:
+        for file in iter_files(self._entries[0], storage_options=self.storage_options):
+            yield str(fs._strip_protocol(file.path))
 
-    def _paths(self, fs: AbstractFileSystem, root: str) -> list[str]:
-        if self.input_list_json_path is not None:
-            found = self._from_list(fs, root)
-        else:
-            found = [cast("str", fs._strip_protocol(file.path)) for file in iter_files(root, fs=fs)]
-        return sorted({path for path in found if self._is_wanted(path)})
+    def _listed(self, fs: AbstractFileSystem, root: str) -> Iterator[str]:
+        """Yield the paths of the list, on the filesystem of the folder."""
+        entries: object = self._read_list()
+        if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in cast("list[object]", entries)):
+            message = f'stage {self.name!r}: {self.input_list_json_path} must have an array of paths, ["a.mp4", ...]'
+            raise TypeError(message)
+        # Within an archive there is nothing before names.
+        folder = root.rstrip("/") + "/" if root.strip("/") else ""
+        for entry in cast("list[str]", entries):
+            name = _normal(_path_on(fs, entry) if _is_whole(entry) else posixpath.join(root, entry))
+            if not name.startswith(folder) or name.startswith("../") or (not folder and "://" in name):
+                message = f"stage {self.name!r}: {entry} of {self.input_list_json_path} is not below {self._entries[0]}; name files in it"
+                raise ValueError(message)
+            yield name
 
-    def _is_wanted(self, path: str) -> bool:
-        return not self._extensions or has_extension(path, self._extensions)
-
-    def _kinds(self) -> str:
-        return f"{' or '.join(self._extensions)} file" if self._extensions else "file"
-
-    def _from_list(self, fs: AbstractFileSystem, root: str) -> list[str]:
-        """Return the files of the list, as paths on the filesystem."""
-        path = str(self.input_list_json_path)
+    def _read_list(self) -> Any:
+        path = cast("str", self.input_list_json_path)
+        fs, inner = resolve_url(path, self.storage_options if is_remote_url(path) else None)
         try:
-            list_fs, inner = resolve_url(path)
-            listed: Any = json.loads(cast("bytes", list_fs.cat_file(inner)))
-        except OSError as error:
-            message = f"stage {self.name!r}: the list of files {path} cannot be read: {error.strerror or error}"
+            return json.loads(fs.cat_file(inner))
+        except FileNotFoundError as error:
+            message = f"stage {self.name!r}: the list {path} is not there. Check input_list_json_path"
             raise InputError(message) from error
         except ValueError as error:
-            message = f"stage {self.name!r}: the list of files {path} is not JSON in UTF-8: {error}"
+            message = f"stage {self.name!r}: {path} is not JSON: {error}. It must have an array of paths"
             raise DataError(message) from error
-        if not isinstance(listed, list) or not all(isinstance(entry, str) for entry in cast("list[Any]", listed)):
-            message = f"stage {self.name!r}: {path} must hold an array of paths or URLs, as JSON"
-            raise TypeError(message)
-        return [self._below(fs, root, entry) for entry in cast("list[str]", listed)]
-
-    def _below(self, fs: AbstractFileSystem, root: str, entry: str) -> str:
-        """Return an entry of the list as a path below the root, where a relative one counts from."""
-        is_whole = is_remote_url(entry) or "://" in entry or entry.startswith("/")
-        path = cast("str", fs._strip_protocol(entry)) if is_whole else posixpath.join(root, entry)
-        same = not is_remote_url(entry) or entry.partition("://")[0].lower() in _protocols(fs)
-        if not same or ".." in path.split("/") or not path.startswith(root.rstrip("/") + "/"):
-            message = f"stage {self.name!r}: {entry!r} in {self.input_list_json_path} is not below {self._entries[0]}"
-            raise DataError(message)
-        return path
 
 
-def _protocols(fs: AbstractFileSystem) -> tuple[str, ...]:
-    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+def _path_on(fs: AbstractFileSystem, entry: str) -> str:
+    """Return a URL as a path on the filesystem; of another filesystem, where a path of the same name would be another file, the URL."""
+    protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
+    is_here = not is_remote_url(entry) or entry.partition("://")[0].lower() in protocols
+    return str(fs._strip_protocol(entry)) if is_here else entry
+
+
+def _normal(path: str) -> str:
+    """Return a path without steps up and down; the filesystem of the web keeps its protocol and host in paths."""
+    protocol, separator, rest = path.rpartition("://")
+    return protocol + separator + posixpath.normpath(rest)
+
+
+def _is_whole(entry: str) -> bool:
+    return "://" in entry or entry.startswith("/")

@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-__all__ = ["FSPath", "is_remote_url", "path_name"]
+__all__ = ["FSPath", "is_remote_url"]
 
 _LOCAL_PROTOCOLS = frozenset({"file", "local"})
 
@@ -18,11 +18,6 @@ def is_remote_url(url: str | None) -> bool:
         return False
     protocol, separator, _ = url.partition("://")
     return "::" in protocol or (bool(separator) and protocol.lower() not in _LOCAL_PROTOCOLS)
-
-
-def path_name(path: object) -> str:
-    """Return what a path is called anywhere: itself, or for an `FSPath` its URL."""
-    return path.as_posix() if isinstance(path, FSPath) else str(path)
 
 
 class FSPath:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nemo_curator.errors import InputError, MissingExtra
-from nemo_curator.utils.client_utils import FSPath, is_remote_url
+from nemo_curator.utils.client_utils import is_remote_url
 from nemo_curator.utils.compression import extensions_of
 
 if TYPE_CHECKING:
@@ -132,14 +132,18 @@ def iter_files(
     return _remote_files(fs, path, recurse, lazily)
 
 
-def file_state(path: str | FSPath) -> str:
-    """Return what tells whether a file has changed: size and time of change, or a store's tag of its content; ``missing`` if it is not there."""
+def file_state(path: str, storage_options: dict[str, Any] | None = None) -> str:
+    """Return what tells whether a file has changed: size and time of change, or a store's tag of its content; ``missing`` if it is not there.
+
+    Args:
+        path: A path or URL.
+        storage_options: For the filesystem of a URL.
+    """
     try:
-        where = path.as_posix() if isinstance(path, FSPath) else path
-        if not is_remote_url(where):
-            status = os.stat(local_path(where))
+        if not is_remote_url(path):
+            status = os.stat(local_path(path))
             return f"{status.st_size} {status.st_mtime_ns}"
-        fs, inner = (path.fs, str(path)) if isinstance(path, FSPath) else resolve_url(where)
+        fs, inner = resolve_url(path, storage_options)
         fs.invalidate_cache(fs._parent(inner))
         info = fs.info(inner)
     except OSError:

@@ -119,6 +119,7 @@ LAYERS = [
         "errors",
         "core",
         "utils",
+        "metrics",
         "tasks",
         "models",
         "stages",

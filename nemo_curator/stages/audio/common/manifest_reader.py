@@ -12,7 +12,7 @@ from nemo_curator.errors import DataError, InputError, OptionError
 from nemo_curator.stages.base import CompositeStage, ProcessingStage
 from nemo_curator.stages.file_partitioning import FilePartitioningStage
 from nemo_curator.tasks import AudioTask, EmptyTask, FailedTask, FileGroupTask
-from nemo_curator.utils.client_utils import FSPath, is_remote_url, path_name
+from nemo_curator.utils.client_utils import FSPath, is_remote_url
 from nemo_curator.utils.compression import CompressionError, compression_of, decompress
 from nemo_curator.utils.file_listing import local_path, resolve_url
 
@@ -54,10 +54,13 @@ class ManifestReaderStage(ProcessingStage[FileGroupTask, AudioTask]):
             InputError: A file is gone or may not be read.
             DataError: It is not compressed as its name says.
         """
-        return [entry for path in task.data for entry in self._entries(path, task.dataset_name)]
+        return [
+            entry
+            for given, path in zip(task.data, task.paths, strict=True)
+            for entry in self._entries(given, path, task.dataset_name)
+        ]
 
-    def _entries(self, given: object, dataset: str) -> Iterator[AudioTask]:
-        path = path_name(given)
+    def _entries(self, given: object, path: str, dataset: str) -> Iterator[AudioTask]:
         # Not splitlines: JSON strings may hold other characters that end a line for Python.
         for number, line in enumerate(self._content(given, path).removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
             if not line or line.isspace():

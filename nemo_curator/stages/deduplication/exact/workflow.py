@@ -15,7 +15,7 @@ from nemo_curator.stages.deduplication.exact.identification import (
     HashTextsStage,
 )
 from nemo_curator.stages.deduplication.id_generator import CURATOR_DEDUP_ID_STR
-from nemo_curator.stages.deduplication.parts import GivenTasksStage, PartFolder, part_tasks
+from nemo_curator.stages.deduplication.parts import PartFolder, part_tasks
 from nemo_curator.stages.deduplication.removal_step_workflow import remove_duplicates
 from nemo_curator.stages.deduplication.report import Chart
 from nemo_curator.stages.deduplication.steps_workflow import DedupInput, Steps
@@ -174,7 +174,7 @@ class ExactDeduplicationWorkflow(WorkflowBase):
         )
         steps.run(
             "hashing",
-            GivenTasksStage(groups),
+            self.input.source(groups),
             self.input.reader(),
             hashing,
             of="identification",

@@ -58,7 +58,7 @@ class ModelStageBase(ProcessingStage[DocumentBatch, DocumentBatch]):
 
     def process(self, task: DocumentBatch) -> DocumentBatch:
         """Return the batch with what the model says about it."""
-        texts = [text[: self.max_chars] for text in Rows(task).texts(self.text_field)]
+        texts = [text[: self.max_chars] for text in Rows(task).texts(self.text_field, self.name)]
         asked = [at for at, text in enumerate(texts) if text and not text.isspace()]
         return self._apply(task, [texts[at] for at in asked], asked)
 

@@ -127,7 +127,7 @@ class LanguageIdentificationStage(ExcludingStage):
 
     def process(self, task: DocumentBatch) -> DocumentBatch:
         """Return the batch with the columns, without the documents that are dropped."""
-        texts = [text[: self.max_chars] for text in Rows(task).texts(self.text_field)]
+        texts = [text[: self.max_chars] for text in Rows(task).texts(self.text_field, self.name)]
         found = _identify(self._first, texts)
         agreed = self._agreements(texts, found)
         verdicts = [self._verdict(each, agrees) for each, agrees in zip(found, agreed, strict=True)]

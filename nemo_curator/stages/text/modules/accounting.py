@@ -131,7 +131,7 @@ class DocumentAccounting(ProcessingStage[DocumentBatch, DocumentBatch]):
         """Return the batch, with columns of counts if they are asked for."""
         import pyarrow as pa
 
-        texts = Rows(task).texts(self.text_field)
+        texts = Rows(task).texts(self.text_field, self.name)
         characters, tokens = [len(text) for text in texts], self._tokens(texts)
         self._log_metrics(
             {

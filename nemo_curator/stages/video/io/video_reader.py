@@ -14,7 +14,7 @@ from nemo_curator.stages.file_partitioning import FilePartitioningStage
 from nemo_curator.tasks import EmptyTask, FileGroupTask
 from nemo_curator.tasks.video import Video, VideoTask
 from nemo_curator.utils.byte_sizes import parse_bytes_string_to_int
-from nemo_curator.utils.client_utils import FSPath, is_remote_url, path_name
+from nemo_curator.utils.client_utils import FSPath, is_remote_url
 from nemo_curator.utils.file_listing import has_extension, iter_files, local_path, resolve_url
 from nemo_curator.utils.video_files import VideoLimits, VideoSource, read_source, require_av, source_size
 
@@ -83,8 +83,8 @@ class VideoReaderStage(ProcessingStage[FileGroupTask, VideoTask]):
         if len(task.data) != 1:
             message = f"stage {self.name!r} reads one video a task, and task {task.task_id or task.dataset_name} has {len(task.data)} files"
             raise ValueError(message)
-        path = path_name(task.data[0])
-        video = Video(input_video=self._where(task.data[0]))
+        path = task.paths[0]
+        video = Video(input_video=self._where(task.data[0], path))
         step = "download"
         try:
             video.source_bytes = self._bytes(video.source)
@@ -102,8 +102,7 @@ class VideoReaderStage(ProcessingStage[FileGroupTask, VideoTask]):
             _log.info("stage %r: %s: %s", self.name, path, video.metadata)
         return VideoTask(dataset_name=task.dataset_name, data=video)
 
-    def _where(self, given: object) -> Path | FSPath:
-        path = path_name(given)
+    def _where(self, given: object, path: str) -> Path | FSPath:
         if isinstance(given, FSPath) and is_remote_url(path):
             return given
         if is_remote_url(path):

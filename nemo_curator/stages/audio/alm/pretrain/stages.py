@@ -56,11 +56,11 @@ class ReadLongFormManifestStage(ManifestReaderStage):
         """Return what every entry has."""
         return ["data"], [self.audio_filepath_key, "segments", "snippet_stats"]
 
-    def _entries(self, given: object, dataset: str) -> Iterator[AudioTask]:
-        for task in super()._entries(given, dataset):
-            yield self._checked(task, given) if isinstance(task, AudioTask) else task
+    def _entries(self, given: object, path: str, dataset: str) -> Iterator[AudioTask]:
+        for task in super()._entries(given, path, dataset):
+            yield self._checked(task, path) if isinstance(task, AudioTask) else task
 
-    def _checked(self, task: AudioTask, manifest: object) -> AudioTask:
+    def _checked(self, task: AudioTask, manifest: str) -> AudioTask:
         path = task.data.get(self.audio_filepath_key)
         try:
             if not isinstance(path, str) or not path:
