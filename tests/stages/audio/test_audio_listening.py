@@ -16,6 +16,7 @@ from sounds import SPEECH, soundfile, speech, task, tone, transcripts, write
 from nemo_curator.backends.local import LocalExecutor
 from nemo_curator.errors import DataError, InputError, MissingExtra, OptionError, StageContractError
 from nemo_curator.pipeline import Pipeline
+from nemo_curator.stages.audio.alm import ALMDataBuilderStage, ALMDataOverlapStage
 from nemo_curator.stages.audio.inference.asr import FasterWhisperAdapter, PocketSphinxAdapter
 from nemo_curator.stages.audio.inference.sed import SEDInferenceStage
 from nemo_curator.stages.audio.inference.speaker_diarization import (
@@ -24,7 +25,7 @@ from nemo_curator.stages.audio.inference.speaker_diarization import (
     PyannoteDiarizer,
 )
 from nemo_curator.stages.audio.inference.vad import WhisperXVADStage, merged_regions
-from nemo_curator.stages.audio.metrics import error_counts, normalized_for_wer
+from nemo_curator.stages.audio.metrics import BandwidthEstimationStage, error_counts, normalized_for_wer
 from nemo_curator.stages.audio.segmentation import Turn
 from nemo_curator.stages.audio.segmentation.turns import overlaps_of
 from nemo_curator.stages.audio.tagging import NeMoASRAlignerStage, SplitASRAlignJoinStage
@@ -214,3 +215,26 @@ def test_recognisers_without_times_are_refused(tmp_path: Path) -> None:
         SplitASRAlignJoinStage(text_key="")
     with pytest.raises((InputError, MissingExtra), match="pyannote"):
         PyannoteDiarizer("/no/such/pipeline").check()
+
+
+def test_from_a_recording_to_windows_in_worker_processes(tmp_path: Path) -> None:
+    talk = np.concatenate([tone(2.0, 8000, hertz=300), tone(2.0, 8000, hertz=2000)] * 3, axis=1)
+    path = write(tmp_path / "talk.wav", talk, 8000)
+    stages: list[Any] = [
+        PyAnnoteDiarizationStage(model=ByPitch()),
+        SEDInferenceStage("sound_models.HighAndLow"),
+        BandwidthEstimationStage(),
+        ALMDataBuilderStage(target_window_duration=8, min_bandwidth=100, min_sample_rate=8000),
+        ALMDataOverlapStage(target_duration=8),
+    ]
+    entries = [task(path, audio_sample_rate=8000) for _ in range(4)]
+    found = Pipeline("windows", stages=stages).run(LocalExecutor(num_workers=2, cpus=2), initial_tasks=entries) or []
+    assert len(found) == 4
+    for each in found:
+        data: Any = each.data
+        assert [event["label"] for event in data["sound_events"]] == ["low", "high"] * 3
+        assert [len(window["segments"]) for window in data["windows"]] == [4, 4, 4]
+        assert [segment["speaker"] for segment in data["windows"][0]["segments"]] == ["low", "high"] * 2
+        bandwidths = [segment["metrics"]["bandwidth"] for segment in data["windows"][0]["segments"]]
+        assert bandwidths[0] < 1000 < bandwidths[1]
+        assert data["filtered"] == [[0.0, 8.0]]
