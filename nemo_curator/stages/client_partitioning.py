@@ -36,7 +36,8 @@ class ClientPartitioningStage(FilePartitioningStage):
     The tasks' paths are `FSPath`, which open themselves wherever they are. Their metadata have ``storage_options`` too.
 
     Attributes:
-        file_paths: One folder, a path or a URL that fsspec knows; what is below it, at any depth.
+        file_paths: One folder, a path or a URL that fsspec knows; what is below it, at any depth. Of a web server, where folders are
+            pages of links, the URL ends in a slash.
         files_per_partition: Files in a task; 1 by default.
         blocksize: Not looked at: sizes are not asked for.
         file_extensions: What names must end in, not looking at case or a compression suffix; all files by default.
@@ -123,12 +124,11 @@ class ClientPartitioningStage(FilePartitioningStage):
         if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in cast("list[object]", entries)):
             message = f'stage {self.name!r}: {self.input_list_json_path} must have an array of paths, ["a.mp4", ...]'
             raise TypeError(message)
-        folder = root.rstrip("/") + "/"
+        # Within an archive there is nothing before names.
+        folder = root.rstrip("/") + "/" if root.strip("/") else ""
         for entry in cast("list[str]", entries):
-            name = posixpath.normpath(
-                str(fs._strip_protocol(entry)) if _is_whole(entry) else posixpath.join(root, entry)
-            )
-            if not name.startswith(folder):
+            name = _normal(_path_on(fs, entry) if _is_whole(entry) else posixpath.join(root, entry))
+            if not name.startswith(folder) or name.startswith("../") or (not folder and "://" in name):
                 message = f"stage {self.name!r}: {entry} of {self.input_list_json_path} is not below {self._entries[0]}; name files in it"
                 raise ValueError(message)
             yield name
@@ -144,6 +144,19 @@ class ClientPartitioningStage(FilePartitioningStage):
         except ValueError as error:
             message = f"stage {self.name!r}: {path} is not JSON: {error}. It must have an array of paths"
             raise DataError(message) from error
+
+
+def _path_on(fs: AbstractFileSystem, entry: str) -> str:
+    """Return a URL as a path on the filesystem; of another filesystem, where a path of the same name would be another file, the URL."""
+    protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
+    is_here = not is_remote_url(entry) or entry.partition("://")[0].lower() in protocols
+    return str(fs._strip_protocol(entry)) if is_here else entry
+
+
+def _normal(path: str) -> str:
+    """Return a path without steps up and down; the filesystem of the web keeps its protocol and host in paths."""
+    protocol, separator, rest = path.rpartition("://")
+    return protocol + separator + posixpath.normpath(rest)
 
 
 def _is_whole(entry: str) -> bool:
