@@ -221,7 +221,6 @@ NAMES = {
     "nemo_curator.stages.deduplication.semantic.pairwise_io": ["ClusterWiseFilePartitioningStage"],
     "nemo_curator.stages.deduplication.semantic.ranking": ["RankingStrategy"],
     "nemo_curator.stages.deduplication.semantic.workflow": ["SemanticDeduplicationWorkflow"],
-    "nemo_curator.stages.client_partitioning": ["ClientPartitioningStage"],
     "nemo_curator.stages.file_partitioning": ["FilePartitioningStage"],
     "nemo_curator.stages.function_decorators": ["processing_stage"],
     "nemo_curator.stages.image.deduplication": [
