@@ -20,6 +20,7 @@ CuratorError
 │   └── OutOfMemory (MemoryError)           a task needs more memory than its worker may use
 ├── TaskTimeout (TimeoutError)              a task took longer than its stage's timeout_s
 ├── RunStalled                              nothing has moved for too long, and the run shall end for it
+├── IdGeneratorError (RuntimeError)         the actor that gives out ids is not there, or is there where it must not be
 ├── CheckpointError                         what is finished cannot be noted or read, or another run has the checkpoint
 ├── ConservationError                       tasks were lost or doubled: a fault of the engine, never passed over
 └── MissingExtra (ImportError)              an optional dependency is not installed
@@ -42,6 +43,7 @@ __all__ = [
     "DataError",
     "EngineLost",
     "ExperimentalWarning",
+    "IdGeneratorError",
     "IndexUnavailable",
     "InputError",
     "MissingExtra",
@@ -108,6 +110,10 @@ class TransientError(CuratorError):
 
 class IndexUnavailable(TransientError, RuntimeError):
     """The list of what there is to download cannot be fetched, or cannot be read as what it should be."""
+
+
+class IdGeneratorError(CuratorError, RuntimeError):
+    """The actor that gives ids out to documents is not there, or one is there already."""
 
 
 class ClusterError(CuratorError, ConnectionError):

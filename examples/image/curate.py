@@ -82,17 +82,23 @@ def _file(image: Image.Image) -> bytes:
 
 
 def write_archives(found: list[Source], folder: Path) -> dict[str, Source]:
-    """Write everything into two archives; return it by the id that the reader will give it."""
+    """Write everything into two archives, unless they are there; return it by the id that the reader will give it."""
     folder.mkdir(parents=True, exist_ok=True)
     by_id = {}
     for archive in range(2):
         part = found[archive::2]
-        with tarfile.open(folder / f"crawl-{archive}.tar", "w") as tar:
-            for number, source in enumerate(part):
+        by_id |= {f"crawl-{archive}_{number:06d}": source for number, source in enumerate(part)}
+        target = folder / f"crawl-{archive}.tar"
+        # An archive that is written again is another one, of which a checkpoint knows nothing.
+        if target.exists():
+            continue
+        aside = target.with_suffix(".part")
+        with tarfile.open(aside, "w") as tar:
+            for number, (_, content, _) in enumerate(part):
                 member = tarfile.TarInfo(f"{number:04d}.jpg")
-                member.size = len(source[1])
-                tar.addfile(member, io.BytesIO(source[1]))
-                by_id[f"crawl-{archive}_{number:06d}"] = source
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+        aside.replace(target)
     return by_id
 
 
@@ -133,13 +139,14 @@ def filtered(folder: Path, name: str) -> Pipeline:
     )
 
 
-def curate(folder: Path, executor: BaseExecutor) -> dict[str, int]:
-    """Find near-duplicates, then write what is left; return what was left out, by reason."""
+def curate(folder: Path, executor: BaseExecutor, checkpoint: str | None = None) -> dict[str, int]:
+    """Find near-duplicates, then write what is left; return what was left out in this run, by reason."""
     found = (
         filtered(folder, "find")
         .add_stage(FindPerceptualDuplicates())
         .add_stage(ParquetWriter(str(folder / "duplicates")))
     )
+    # Of what is alike, all is known or nothing: this pass has no source to go on from.
     found.run(executor)
     write = (
         filtered(folder, "curate")
@@ -148,7 +155,7 @@ def curate(folder: Path, executor: BaseExecutor) -> dict[str, int]:
         .add_stage(ImageResizeStage(shorter_side=256))
         .add_stage(ImageWriterStage(str(folder / "out"), images_per_tar=100))
     )
-    write.run(executor)
+    write.run(executor, checkpoint_path=checkpoint)
     assert write.last_report is not None
     dropped: dict[str, int] = {}
     for stage in write.last_report.stages:
@@ -190,11 +197,14 @@ def contact_sheet(by_id: dict[str, Source], found: dict[str, str], columns: int 
 
 
 def run(
-    folder: Path, executor: BaseExecutor, *, quick: bool = False
+    folder: Path, executor: BaseExecutor, *, quick: bool = False, checkpoint: str | None = None
 ) -> tuple[dict[str, Source], dict[str, str], dict[str, int]]:
-    """Make the archives in a folder and curate them; return what there was, what became of it, and what was left out by reason."""
+    """Make the archives in a folder and curate them; return what there was, what became of it, and what was left out by reason.
+
+    With a checkpoint, a run that was killed finds near-duplicates anew and goes on writing where it was.
+    """
     by_id = write_archives(list(sources(quick)), folder / "in")
-    dropped = curate(folder, executor)
+    dropped = curate(folder, executor, checkpoint)
     return by_id, verdicts(folder, by_id), dropped
 
 

@@ -7,6 +7,7 @@ differs between versions of Python, so another Python does everything anew.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import functools
 import hashlib
@@ -91,6 +92,13 @@ def _of_stage(planned: PlannedStage) -> StageFingerprint:
 
 
 def _state_of(value: object) -> dict[str, Any]:
+    """Return the attributes that say what an object is: of a class that says what of it travels, these; what it has loaded is not among them."""
+    own_way: Any = getattr(type(value), "__getstate__", None)
+    if own_way is not None and own_way is not getattr(object, "__getstate__", None):
+        with contextlib.suppress(Exception):  # whatever it raises; then everything counts
+            travels = own_way(value)
+            if isinstance(travels, dict):
+                return cast("dict[str, Any]", travels)
     state = dict(vars(value)) if hasattr(value, "__dict__") else {}
     for base in type(value).__mro__:
         slots = vars(base).get("__slots__", ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +11,10 @@ from nemo_curator.engine.sources import Sources
 from nemo_curator.stages.base import ProcessingStage, Topology
 from nemo_curator.stages.retries import Retries
 
-__all__ = ["ExecutionPlan", "PlannedStage", "Segment", "WorkerShape", "with_sources"]
+__all__ = ["ExecutionPlan", "PlannedStage", "Segment", "WorkerShape", "most_busy", "with_sources"]
+
+# Ten tenths of a CPU are one, whatever floats make of it.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,25 @@ class ExecutionPlan:
     stages: tuple[PlannedStage, ...]
     segments: tuple[Segment, ...]
     decomposition: dict[str, list[str]]
+
+
+def most_busy(segments: Iterable[Segment], cpus: float, nodes: int = 1) -> int:
+    """Return how many workers so many CPUs can keep busy at a time: one a CPU, and more where segments ask for less than one.
+
+    Those of segments that ask for none come on top where their number is fixed; where it is not, they have the places of the others.
+
+    Args:
+        segments: What there is to do.
+        cpus: CPUs of all machines together.
+        nodes: How many machines these are.
+    """
+    left, number = cpus, 0
+    for segment in sorted(segments, key=lambda segment: segment.cpus):
+        limit = segment.worker_limit(nodes)
+        fit = int(left / segment.cpus + _ROUNDING) if segment.cpus else limit or 0
+        hosts = fit if limit is None else min(fit, limit)
+        number, left = number + hosts, left - hosts * segment.cpus
+    return max(1, int(cpus), number)
 
 
 def with_sources(plan: ExecutionPlan, sources: Sources) -> ExecutionPlan:

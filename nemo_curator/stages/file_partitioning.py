@@ -149,7 +149,7 @@ class FilePartitioningStage(ProcessingStage[EmptyTask, FileGroupTask]):
         """Return a task for every group; none, with a warning, when there are no files."""
         by_path = {file.path: file for file in self._found() if has_extension(file.path, self._extensions)}
         if not by_path:
-            _log.warning("stage %r: no %s file in %s", self.name, self._wanted(), self._where())
+            self._warn_about_nothing()
             return []
         files = [by_path[path] for path in sorted(by_path)]
         groups = self._groups_of(files)
@@ -160,7 +160,7 @@ class FilePartitioningStage(ProcessingStage[EmptyTask, FileGroupTask]):
                 data=group.paths,
                 _metadata={"partition_index": index, "total_partitions": len(groups), "source_files": group.paths},
                 reader_config={"byte_range": list(group.byte_range)} if group.byte_range else {},
-            )
+            ).reached_with(self.storage_options)
             for index, group in enumerate(groups[: self.limit])
         ]
 
@@ -239,8 +239,11 @@ class FilePartitioningStage(ProcessingStage[EmptyTask, FileGroupTask]):
                 large[0].path,
             )
 
+    def _warn_about_nothing(self) -> None:
+        _log.warning("stage %r: no %s file in %s", self.name, self._wanted(), self._where())
+
     def _wanted(self) -> str:
-        return " or ".join(self._extensions)
+        return " or ".join(self._extensions) or "single"
 
     def _where(self) -> str:
         return self._entries[0] if len(self._entries) == 1 else f"any of the {len(self._entries)} paths given"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABCMeta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,6 +23,14 @@ class StageMeta(ABCMeta):
         super().__init__(name, bases, namespace, **kwargs)
         if not namespace.get("_is_abstract_root") and not getattr(cls, "__abstractmethods__", None):
             _STAGE_REGISTRY[name] = cast("type[ProcessingStage[Any, Any]]", cls)
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """What the constructor takes, for `help` and editors: they would show what `__call__` takes."""
+        if cls.__init__ is object.__init__:
+            return inspect.Signature(return_annotation=cls)
+        given = inspect.signature(cls.__init__)
+        return given.replace(parameters=list(given.parameters.values())[1:], return_annotation=cls)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """Make an instance, and check what it asks for."""

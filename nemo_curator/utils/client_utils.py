@@ -27,6 +27,11 @@ class FSPath:
         self._fs = fs
         self._path = path
 
+    @property
+    def fs(self) -> AbstractFileSystem:
+        """The filesystem."""
+        return self._fs
+
     def open(self, mode: str = "rb", **kwargs: Any) -> IO[Any]:
         """Open the file."""
         return cast("IO[Any]", self._fs.open(self._path, mode, **kwargs))

@@ -117,7 +117,7 @@ def iter_files(
     What this package keeps about a folder, in ``.nemo_curator_metadata``, is not data and is left out. Nothing when there is nothing; the order is not defined. Symbolic links are followed, each folder at most once.
 
     Args:
-        path: A path or URL.
+        path: A path or URL. One of a web server stands for the files that its page links to, if it ends in a slash.
         recurse: Whether to look into folders of a folder.
         storage_options: For the filesystem of a URL.
         fs: The filesystem that `path` is on, if it is known.
@@ -132,13 +132,18 @@ def iter_files(
     return _remote_files(fs, path, recurse, lazily)
 
 
-def file_state(path: str) -> str:
-    """Return what tells whether a file has changed: size and time of change, or a store's tag of its content; ``missing`` if it is not there."""
+def file_state(path: str, storage_options: dict[str, Any] | None = None) -> str:
+    """Return what tells whether a file has changed: size and time of change, or a store's tag of its content; ``missing`` if it is not there.
+
+    Args:
+        path: A path or URL.
+        storage_options: For the filesystem of a URL.
+    """
     try:
         if not is_remote_url(path):
             status = os.stat(local_path(path))
             return f"{status.st_size} {status.st_mtime_ns}"
-        fs, inner = resolve_url(path)
+        fs, inner = resolve_url(path, storage_options)
         fs.invalidate_cache(fs._parent(inner))
         info = fs.info(inner)
     except OSError:
@@ -192,11 +197,15 @@ def _remote_files(fs: Any, path: str, recurse: bool, lazily: bool) -> Iterator[F
         return
     if not fs.exists(path):
         return
-    if fs.isfile(path):
+    # On the web everything is a file; a page whose URL ends in a slash is a list of links.
+    if not path.endswith("/") and fs.isfile(path):
         yield _found(fs, fs.info(path))
         return
     for info in _listed(fs, path, recurse, lazily):
-        if f"/{METADATA_DIRNAME}/" not in str(info["name"]):
+        name = str(info["name"])
+        # A page may link to anywhere.
+        leads_out = "://" in name and not name.startswith(path.rstrip("/") + "/")
+        if not leads_out and f"/{METADATA_DIRNAME}/" not in name:
             yield _found(fs, info)
 
 

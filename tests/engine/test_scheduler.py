@@ -9,6 +9,7 @@ from simulation import Simulation, Timed, segments_of
 
 from nemo_curator.engine.instructions import Capacity
 from nemo_curator.engine.options import RunOptions
+from nemo_curator.engine.plan import most_busy
 from nemo_curator.errors import WorkerLost
 
 stages = st.lists(
@@ -158,6 +159,44 @@ def test_a_tiny_run_starts_one_worker() -> None:
     simulation = Simulation(segments_of(Timed("a", seconds=0.01), Timed("b", seconds=0.01)), Capacity(16, 16))
     simulation.run(1)
     assert simulation.started == 1
+
+
+@pytest.mark.parametrize(
+    ("cpus", "asked", "busy"),
+    [
+        (2, [(0.5, None)], 4),
+        (2, [(1.0, None)], 2),
+        (2.9, [(1.0, None)], 2),
+        (1, [(0.1, None)], 10),
+        (0.3, [(0.1, None)], 3),
+        (2, [(0.0, None)], 2),
+        (2, [(0.0, 5), (1.0, None)], 7),
+        (2, [(4.0, None)], 2),
+        (2, [(0.5, 1), (1.0, None)], 2),
+        (2, [(0.5, 1), (0.5, 1), (1.0, None)], 3),
+        (2, [(0.5, 3), (1.0, None)], 3),
+        (2, [(0.25, 1), (0.5, None), (2.0, None)], 4),
+        (0.5, [(0.5, None)], 1),
+    ],
+)
+def test_as_many_workers_may_be_busy_as_cpus_can_keep_so(
+    cpus: float, asked: list[tuple[float, int | None]], busy: int
+) -> None:
+    segments = segments_of(*[Timed("s", seconds=1, cpus=share, workers=most) for share, most in asked])
+    assert most_busy(segments, cpus) == busy
+
+
+def test_two_workers_of_half_a_cpu_share_one() -> None:
+    def run(share: float) -> Simulation:
+        segments = segments_of(Timed("s", seconds=1.0, cpus=share))
+        simulation = Simulation(segments, Capacity(most_busy(segments, 2), 2))
+        simulation.run(40)
+        assert sorted(simulation.outputs) == list(range(40))
+        return simulation
+
+    whole, half = run(1.0), run(0.5)
+    assert (whole.started, half.started) == (2, 4)
+    assert half.clock < 0.7 * whole.clock
 
 
 @pytest.mark.slow

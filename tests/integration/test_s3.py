@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,3 +103,33 @@ def test_a_checkpoint_in_a_store(bucket: str) -> None:
     assert Checkpoint(path, compile_plan([Count(3), Add(2)], name="p")).read().others == {
         "stage 'add' changed: amount": 3
     }
+
+
+@pytest.mark.parametrize("numbered", [False, True])
+def test_objects_that_only_storage_options_reach_are_read_again_when_they_change(
+    server: str, numbered: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import s3fs
+
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    options: dict[str, Any] = {
+        "key": "test",
+        "secret": "test",
+        "client_kwargs": {"endpoint_url": server},
+    }
+    fs, bucket = s3fs.S3FileSystem(**options, use_listings_cache=False), f"private-{int(numbered)}"
+    fs.mkdir(bucket)
+    for name in "ab":
+        fs.pipe(f"{bucket}/{name}.jsonl", json.dumps({"text": name}).encode())
+
+    def run() -> list[str]:
+        reader = JsonlReader(f"s3://{bucket}", read_kwargs={"storage_options": options}, _generate_ids=numbered)
+        executor = LocalExecutor(num_workers=1)
+        outputs = Pipeline("p", stages=[reader]).run(executor, checkpoint_path=str(tmp_path / "checkpoint")) or []
+        return sorted(text for output in outputs for text in output.to_pandas()["text"])  # pyright: ignore[reportAttributeAccessIssue]
+
+    assert run() == ["a", "b"]
+    assert run() == []
+    fs.pipe(f"{bucket}/b.jsonl", json.dumps({"text": "changed"}).encode())
+    assert run() == ["changed"]

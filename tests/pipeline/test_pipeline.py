@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from nemo_curator.backends.base import BaseExecutor, BaseStageAdapter
@@ -141,6 +143,23 @@ def test_backends_by_name() -> None:
 def test_wrong_options_are_told(options: dict[str, object], message: str) -> None:
     with pytest.raises(OptionError, match=message):
         LocalExecutor(**options)
+
+
+class Meets(ProcessingStage[Number, Number]):
+    """Two of its workers must be busy at the same time to get on."""
+
+    name = "meets"
+    resources = Resources(cpus=0.5)
+    place = threading.Barrier(2, timeout=20)
+
+    def process(self, task: Number) -> Number:
+        type(self).place.wait()
+        return task
+
+
+def test_two_workers_of_half_a_cpu_run_on_one() -> None:
+    executor = LocalExecutor(mode="threads", cpus=1, bundle_seconds=0.001)
+    assert len(Pipeline("p", stages=[Meets()]).run(executor, initial_tasks=numbers(2)) or []) == 2
 
 
 def test_options_come_from_config_or_keywords() -> None:

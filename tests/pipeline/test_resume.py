@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -180,3 +181,55 @@ def test_a_missing_file_is_another_state(tmp_path: Path) -> None:
     missing = task.content_state()
     file.write_text("{}\n")
     assert task.content_state() != missing
+
+
+OPTIONS_NEEDED = "dir://a.jsonl"
+"""A URL that means nothing without options: those of the folder below which it is."""
+
+
+def _in_a_folder(folder: Path) -> dict[str, Any]:
+    return {"path": str(folder), "target_protocol": "file"}
+
+
+@pytest.mark.parametrize("where", ["kept aside", "metadata"])
+def test_a_file_that_needs_storage_options_is_seen_to_change(where: str, tmp_path: Path) -> None:
+    options = _in_a_folder(tmp_path)
+    (tmp_path / "a.jsonl").write_text("{}\n")
+    task = FileGroupTask("d", [OPTIONS_NEEDED])
+    if where == "metadata":
+        task._metadata["storage_options"] = options
+    else:
+        task.reached_with(options)
+    before = task.content_state()
+    assert task.content_state() == before
+    (tmp_path / "a.jsonl").write_text('{"a": 1}\n')
+    assert task.content_state() != before
+
+
+def test_storage_options_kept_aside_do_not_travel(tmp_path: Path) -> None:
+    task = FileGroupTask("d", [OPTIONS_NEEDED]).reached_with({**_in_a_folder(tmp_path), "secret": "hunter2"})
+    content = pickle.dumps(task)
+    assert b"hunter2" not in content
+    assert pickle.loads(content).data == [OPTIONS_NEEDED]
+
+
+@pytest.mark.parametrize("numbered", [False, True])
+def test_what_a_reader_reads_with_storage_options_is_done_again_when_it_changes(numbered: bool, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "in" / f"{name}.jsonl").write_text(f'{{"text": "{name}"}}\n')
+    reader = JsonlReader(
+        ["dir://a.jsonl", "dir://b.jsonl"],
+        read_kwargs={"storage_options": _in_a_folder(tmp_path / "in")},
+        _generate_ids=numbered,
+    )
+    checkpoint = str(tmp_path / "c")
+
+    def run() -> list[str]:
+        outputs = Pipeline("p", stages=[reader]).run(LocalExecutor(mode="inline"), checkpoint_path=checkpoint)
+        return sorted(text for output in outputs or [] for text in output.to_pandas()["text"])
+
+    assert run() == ["a", "b"]
+    assert run() == []
+    (tmp_path / "in" / "b.jsonl").write_text('{"text": "changed"}\n')
+    assert run() == ["changed"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -37,6 +38,25 @@ def test_defaults() -> None:
         "batch_size": 1,
         "supports_batch_processing": False,
     }
+
+
+@dataclass
+class Written(ProcessingStage[Number, Number]):
+    """A stage whose constructor a dataclass writes."""
+
+    path: str
+    number: int = 3
+    name: str = "written"
+
+    def process(self, task: Number) -> Number:
+        return task
+
+
+@pytest.mark.parametrize(
+    ("stage", "arguments"), [(Plain, []), (Written, ["path", "number", "name"]), (Add, ["amount"])]
+)
+def test_a_class_says_what_its_constructor_takes(stage: type, arguments: list[str]) -> None:
+    assert list(inspect.signature(stage).parameters) == arguments
 
 
 def test_classes_are_found_by_name() -> None:

@@ -13,7 +13,7 @@ from nemo_curator.engine.drive import WorkerPool, check_capacity, drive
 from nemo_curator.engine.instructions import Capacity
 from nemo_curator.engine.machine import detect_machine, visible_gpus
 from nemo_curator.engine.options import Options, RunOptions
-from nemo_curator.engine.plan import ExecutionPlan
+from nemo_curator.engine.plan import ExecutionPlan, most_busy
 from nemo_curator.engine.session import Session
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ class LocalOptions(Options):
         mode: ``"processes"``: every worker is a process. ``"threads"``: a thread of the caller's process, for stages that wait
             or release the GIL. ``"inline"``: everything in the caller's thread, so that breakpoints, coverage and
             monkeypatching work.
-        num_workers: Workers that may be busy at a time; `None` for as many as there are CPUs. Inline there is one.
+        num_workers: Workers that may be busy at a time; `None` for as many as there are CPUs, or more where stages ask for less than
+            one. Inline there is one.
         cpus: CPUs that the stages of busy workers may take together; `None` for what this process may use, or `num_workers`
             if that is more.
         gpus: Devices that workers may be given, as `CUDA_VISIBLE_DEVICES` names them; `None` for those of this machine.
@@ -132,6 +133,8 @@ class LocalExecutor(BaseExecutor):
 
     def _run(self, session: Session) -> Iterator[None]:
         capacity = self.capacity
+        if self.local.num_workers is None and self.local.mode != "inline":
+            capacity = replace(capacity, workers=most_busy(session.plan.segments, capacity.cpus))
         check_capacity(session, capacity)
         return drive(session, self._make_pool(session, capacity), capacity)
 

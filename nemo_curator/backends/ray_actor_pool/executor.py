@@ -16,7 +16,7 @@ from nemo_curator.backends.ray_actor_pool.progress import LoggedProgress
 from nemo_curator.engine.drive import check_capacity, drive
 from nemo_curator.engine.fuse import fuse
 from nemo_curator.engine.instructions import Capacity
-from nemo_curator.engine.plan import ExecutionPlan, PlannedStage
+from nemo_curator.engine.plan import ExecutionPlan, PlannedStage, most_busy
 from nemo_curator.engine.session import Session
 from nemo_curator.errors import CapacityError
 from nemo_curator.stages.base import ProcessingStage
@@ -88,7 +88,7 @@ class RayActorPoolExecutor(ClusterExecutor):
 
         with connected(self.cluster.address) as ray:
             nodes = self._wait_for_room(ray, session)
-            capacity, reserve = _capacity(nodes, self.cluster)
+            capacity, reserve = _capacity(nodes, self.cluster, session.plan)
             pool = AgentPool(ray, session, nodes, self.cluster.runtime_env, reserve)
             yield from drive(session, pool, capacity)
 
@@ -152,11 +152,13 @@ def _largest(nodes: list[Node], options: ActorPoolOptions) -> Capacity:
     return Capacity(workers=1, cpus=cpus, gpus=() if most is None else _devices([most]))
 
 
-def _capacity(nodes: list[Node], options: ActorPoolOptions) -> tuple[Capacity, dict[str, tuple[float, int]]]:
+def _capacity(
+    nodes: list[Node], options: ActorPoolOptions, plan: ExecutionPlan
+) -> tuple[Capacity, dict[str, tuple[float, int]]]:
     """Return what a run may use in all, and what of it is to be reserved on every node."""
     usable = _usable(nodes, options)
     cpus = sum(node.free_cpus for node in usable)
     reserve = {node.id: (node.free_cpus, math.floor(node.free_gpus)) for node in usable}
-    workers = options.num_workers or max(1, math.floor(cpus))
+    workers = options.num_workers or most_busy(plan.segments, cpus, len(usable))
     capacity = Capacity(workers=workers, cpus=cpus, gpus=_devices(usable), nodes=len(usable), remote=True)
     return capacity, reserve

@@ -104,8 +104,8 @@ class RayDataExecutor(ForeignExecutor):
 
         with _context(ray):
             steward = tickets[0].steward
-            # A block that is there already: reading one would start a worker for it.
-            dataset = ray.data.from_arrow(pa.table({"start": [0]}))
+            # A block that is there already: reading one would start a worker for it, and `from_arrow` one to look at its schema.
+            dataset = ray.data.from_blocks([pa.table({"start": pa.nulls(1)})])
             options: dict[str, Any] = {"batch_size": None, "batch_format": "pyarrow", "zero_copy_batch": True}
             pool = ray.data.ActorPoolStrategy
             dataset = dataset.map_batches(feed, fn_args=(steward,), num_cpus=COLLECTOR_CPUS, **options, **labels)

@@ -7,6 +7,7 @@ how often the one before was killed.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import posixpath
@@ -113,6 +114,11 @@ class PartFolder:
     def task(self, name: str, extension: str = PARQUET) -> FileGroupTask:
         """Return the task that stands for a file of this folder."""
         return FileGroupTask("deduplication", [self._folder.url(f"{name}{extension}")])
+
+    def tasks_of_all(self) -> GivenTasksStage:
+        """Return the stage that a step begins with which takes every file of this folder as a task."""
+        tasks = [self.task(name.removesuffix(".parquet")) for name in self.names()]
+        return GivenTasksStage(tasks, storage_options=self.storage_options)
 
     def commit(self, output: RunOutput) -> None:
         """Lay the manifest down for what a run has written here, and remove files of these formats that it has not."""
@@ -254,12 +260,20 @@ class GivenTasksStage(ProcessingStage[EmptyTask, Task[Any]]):
         tasks: The tasks.
         is_source_stage: Whether they are the units of progress; not where a later stage makes these.
         name: Name of the stage.
+        storage_options: For the filesystem of the files that they name.
     """
 
-    def __init__(self, tasks: Sequence[Task[Any]], is_source_stage: bool = True, name: str = "given_tasks") -> None:
+    def __init__(
+        self,
+        tasks: Sequence[Task[Any]],
+        is_source_stage: bool = True,
+        name: str = "given_tasks",
+        storage_options: dict[str, Any] | None = None,
+    ) -> None:
         self.tasks = list(tasks)
         self.is_source_stage = is_source_stage
         self.name = name
+        self.storage_options = storage_options
 
     def outputs(self) -> tuple[list[str], list[str]]:
         """Return nothing certain: it depends on the tasks."""
@@ -271,7 +285,10 @@ class GivenTasksStage(ProcessingStage[EmptyTask, Task[Any]]):
 
     def process(self, task: EmptyTask) -> list[Task[Any]]:
         """Return the tasks."""
-        return self.tasks
+        if not self.storage_options:
+            return self.tasks
+        given = [copy.copy(each) for each in self.tasks]
+        return [each.reached_with(self.storage_options) if isinstance(each, FileGroupTask) else each for each in given]
 
 
 def part_tasks(state: str, number: int) -> GivenTasksStage:

@@ -8,7 +8,7 @@ from typing import Any
 
 from nemo_curator.errors import DataError
 from nemo_curator.stages.deduplication.id_generator import CURATOR_DEDUP_ID_STR
-from nemo_curator.stages.deduplication.parts import GivenTasksStage, PartFolder
+from nemo_curator.stages.deduplication.parts import PartFolder
 from nemo_curator.stages.deduplication.steps_workflow import DedupInput, Steps, reader_stage
 from nemo_curator.stages.text.deduplication.removal import TextDuplicatesRemovalStage
 from nemo_curator.stages.text.io.writer import JsonlWriter, ParquetWriter
@@ -61,7 +61,7 @@ def remove_duplicates(
         options["storage_options"] = storage_options
     kind = ParquetWriter if (filetype or documents.filetype) == "parquet" else JsonlWriter
     writer = kind(target, write_kwargs=options, mode="overwrite", **writing)
-    steps.run("removal", GivenTasksStage(groups), reader, removal, writer, of="removal", timed="removal_time")
+    steps.run("removal", documents.source(groups), reader, removal, writer, of="removal", timed="removal_time")
     removed = (
         0 if steps.last_report is None else steps.last_report.stage(removal.name).items_dropped.get("duplicate", 0)
     )

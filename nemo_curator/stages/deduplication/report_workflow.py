@@ -9,7 +9,7 @@ from nemo_curator.backends.base import BaseExecutor
 from nemo_curator.errors import OptionError
 from nemo_curator.pipeline import WorkflowBase, WorkflowRunResult
 from nemo_curator.stages.deduplication.id_generator import CURATOR_DEDUP_ID_STR
-from nemo_curator.stages.deduplication.parts import GivenTasksStage, PartFolder
+from nemo_curator.stages.deduplication.parts import PartFolder
 from nemo_curator.stages.deduplication.report import (
     Chart,
     Findings,
@@ -156,7 +156,7 @@ class DeduplicationReportWorkflow(WorkflowBase):
             self.sample_characters,
         )
         groups = documents.groups(steps, None)
-        tasks = steps.run("survey", GivenTasksStage(groups), reader, stage, of=None, timed="survey_time", whole=True)
+        tasks = steps.run("survey", documents.source(groups), reader, stage, of=None, timed="survey_time", whole=True)
         notes.remove()
         total = Survey()
         for task in tasks:

@@ -12,7 +12,7 @@ from nemo_curator.errors import DataError
 from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.stages.deduplication.parts import ARROW, PartFolder
 from nemo_curator.tasks import FileGroupTask
-from nemo_curator.utils.arrow_arrays import arrow_of, numpy_of
+from nemo_curator.utils.arrow_arrays import arrow_array, numpy_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,7 +80,7 @@ def write_by_part(
     import numpy as np
     import pyarrow as pa
 
-    order = arrow_of(np.argsort(part, kind="stable"))
+    order = arrow_array(np.argsort(part, kind="stable"))
     columns = [column.combine_chunks() for column in table.take(order).columns]
     ordered = pa.RecordBatch.from_arrays(columns, schema=table.schema)
     sizes = np.bincount(part, minlength=parts).tolist()

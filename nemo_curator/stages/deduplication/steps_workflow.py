@@ -17,7 +17,7 @@ from nemo_curator.errors import OptionError, did_you_mean
 from nemo_curator.pipeline import Pipeline, WorkflowRunResult
 from nemo_curator.pipeline.pipeline import default_executor
 from nemo_curator.stages.base import ProcessingStage
-from nemo_curator.stages.deduplication.id_generator import IdGeneratorBase, names_of_group
+from nemo_curator.stages.deduplication.id_generator import IdGeneratorBase, names_of_group, refuse_id_generator_actor
 from nemo_curator.stages.deduplication.parts import GivenTasksStage, PartFolder
 from nemo_curator.stages.file_partitioning import FilePartitioningStage
 from nemo_curator.stages.text.io.reader import JsonlReaderStage, ParquetReaderStage
@@ -27,8 +27,9 @@ from nemo_curator.tasks import FileGroupTask, Task
 from nemo_curator.utils.client_utils import is_remote_url
 from nemo_curator.utils.file_listing import local_path
 from nemo_curator.utils.file_utils import FILETYPE_TO_DEFAULT_EXTENSIONS
+from nemo_curator.utils.ray_connection import cluster_address, joined_cluster
 
-__all__ = ["DedupInput", "Steps", "check_filetype", "reader_stage", "run_whole"]
+__all__ = ["DedupInput", "Steps", "check_filetype", "reader_stage", "refuse_other_ids", "run_whole"]
 
 
 def check_filetype(option: str, value: str) -> None:
@@ -77,6 +78,20 @@ def run_whole(pipeline: Pipeline, executor: BaseExecutor | None, checkpoint_path
     checkpoint = None if checkpoint_path is None else posixpath.join(checkpoint_path, pipeline.name)
     # Also where the executor was told to bring nothing back: what comes is names of files, and some of it is needed.
     return pipeline.run(executor, checkpoint_path=checkpoint, return_outputs=True) or []
+
+
+def refuse_other_ids(executor: BaseExecutor | None) -> None:
+    """Raise `IdGeneratorError` if the cluster of a run has an actor that gives out ids: the workflow numbers documents itself.
+
+    Raises:
+        ClusterError: The cluster that was named cannot be joined.
+    """
+    if executor is not None and executor.name == "local":
+        return
+    address = getattr(getattr(executor, "cluster", None), "address", None) or cluster_address()
+    if address is not None:
+        with joined_cluster(address):
+            refuse_id_generator_actor("number documents")
 
 
 class Steps:
@@ -197,9 +212,11 @@ class DedupInput:
         if not given and not self.path:
             message = "there is nothing to read: give input_path, or initial_tasks to run"
             raise OptionError(message)
+        if self.id_field is None:
+            refuse_other_ids(steps.executor)
         reader = self.reader()
         source: ProcessingStage[Any, Any] = (
-            GivenTasksStage(given, is_source_stage=self.id_field is not None)
+            GivenTasksStage(given, self.id_field is not None, storage_options=self.storage_options)
             if given
             else FilePartitioningStage(
                 self.path or [],
@@ -211,11 +228,19 @@ class DedupInput:
                 in_order=True,
             )
         )
-        numbering = [CountRowsStage(reader), NumberGroupsStage()] if self.id_field is None else []
+        numbering = (
+            [CountRowsStage(reader), NumberGroupsStage(storage_options=self.storage_options)]
+            if self.id_field is None
+            else []
+        )
         step = "input_filegroups"
         tasks = steps.run(step, source, *numbering, of=step, timed="input_filegroups_time", whole=True)
         groups = [task for task in tasks if isinstance(task, FileGroupTask)]
         return sorted(groups, key=lambda task: (list(map(str, task.data)), task.byte_range or ()))
+
+    def source(self, groups: Sequence[FileGroupTask]) -> GivenTasksStage:
+        """Return the stage that a step over these groups begins with."""
+        return GivenTasksStage(groups, storage_options=self.storage_options)
 
     def note_ids(self, groups: Sequence[FileGroupTask], path: str, storage_options: dict[str, Any] | None) -> str:
         """Write the ids of the groups to a file; return its path."""

@@ -16,6 +16,7 @@ import cloudpickle
 import pytest
 
 from nemo_curator.backends.cluster.nodes import Node
+from nemo_curator.backends.ray_actor_pool.executor import ActorPoolOptions, _capacity
 from nemo_curator.backends.ray_actor_pool.utils import actors_for, calculate_optimal_actors_for_stage
 from nemo_curator.backends.utils import (
     check_total_gpu_capacity,
@@ -26,11 +27,12 @@ from nemo_curator.backends.utils import (
     register_loguru_serializer,
     warn_on_env_var_override,
 )
+from nemo_curator.engine.compile import compile_plan
 from nemo_curator.errors import CapacityError, ClusterError, SetupFailed, UnpicklableError
 from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.stages.resources import Resources
 from nemo_curator.stages.worker_info import NodeInfo, WorkerMetadata
-from nemo_curator.testing import Journal
+from nemo_curator.testing import Journal, Number
 from nemo_curator.testing.stages import Add
 from nemo_curator.utils.ray_utils import get_head_node_id
 
@@ -220,6 +222,13 @@ def _stage(cpus: float = 1, gpus: float = 0, *, batch_size: int | None = 1, **co
 )
 def test_actors_of_a_pool(stage: ProcessingStage[Any, Any], tasks: int, nodes: list[Node], actors: int) -> None:
     assert actors_for(stage, tasks, nodes) == actors
+
+
+@pytest.mark.parametrize(("cpus", "workers"), [(1, 4), (0.5, 8), (2, 4)])
+def test_workers_of_less_than_a_cpu_share_one(cpus: float, workers: int) -> None:
+    plan = compile_plan([_stage(cpus=cpus)], first_task=Number("n", 0))
+    assert _capacity([_node(3), _node(1)], ActorPoolOptions(), plan)[0].workers == workers
+    assert _capacity([_node(3), _node(1)], ActorPoolOptions(num_workers=3), plan)[0].workers == 3
 
 
 def test_who_fixes_more_workers_than_fit_is_told(caplog: pytest.LogCaptureFixture) -> None:

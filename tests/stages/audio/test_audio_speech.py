@@ -26,8 +26,8 @@ from nemo_curator.stages.audio.filtering import (
     UTMOSFilterStage,
 )
 from nemo_curator.stages.audio.filtering.mel import log_mel
-from nemo_curator.stages.audio.inference.asr import ASRStage
-from nemo_curator.stages.audio.inference.asr.adapter import load_adapter_class
+from nemo_curator.stages.audio.inference.adapters import load_adapter_class
+from nemo_curator.stages.audio.inference.asr import AsrAdapter, ASRStage
 from nemo_curator.stages.audio.metrics import (
     ComputeWERStage,
     GetPairwiseWerStage,
@@ -151,7 +151,7 @@ def test_adapters_are_checked_where_they_are_written() -> None:
         ("word", "package.module.Class"),
     ):
         with pytest.raises(OptionError, match=words):
-            load_adapter_class(target)
+            load_adapter_class(target, AsrAdapter, "transcribe")
     with pytest.raises(OptionError, match="adapter_target"):
         ASRStage("")
     with pytest.raises(OptionError, match="does not take"):

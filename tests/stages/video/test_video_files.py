@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-import io
 import os
+import resource
+import sys
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -35,7 +36,8 @@ from nemo_curator.utils.decoder_utils import (
 )
 from nemo_curator.utils.video_files import VideoLimits, open_video
 from nemo_curator.utils.windowing_utils import compute_windows
-from tests.stages.video.media import colour, make_audio, make_video, number_of, real_clip
+from tests.stages.video.hostile import FASTSTART, HOSTILE, playlist
+from tests.stages.video.media import colour, make_video, number_of, real_clip
 
 
 def test_metadata_of_a_real_video() -> None:
@@ -178,50 +180,6 @@ def test_windows_cover_all_frames_once(total: int, size: int, threshold: int) ->
     assert covered == (list(range(total)) if total >= 4 else [])
 
 
-FASTSTART = {"movflags": "faststart"}
-
-
-def _playlist(folder: Path) -> bytes:
-    secret = folder / "secret.mp4"
-    secret.write_bytes(make_video(5))
-    return f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{secret}\n#EXT-X-ENDLIST\n".encode()
-
-
-def _concat_script(folder: Path) -> bytes:
-    secret = folder / "secret.mp4"
-    secret.write_bytes(make_video(5))
-    return f"ffconcat version 1.0\nfile {secret}\n".encode()
-
-
-HOSTILE = {
-    "empty": (lambda _: b"", "is empty"),
-    "text": (lambda _: b"this is no video\n" * 100, "cannot be opened as a video"),
-    "picture": (lambda _: _png(), "cannot be opened as a video"),
-    "cut_before_its_index": (lambda _: make_video(20)[:-400], "cannot be opened as a video"),
-    "sound_alone": (lambda _: make_audio(), "has no video stream; it has: audio"),
-    "no_frames": (lambda _: _without_frames(), "no frame that can be decoded|cannot be decoded any further"),
-    "playlist": (_playlist, "cannot be opened as a video"),
-    "concat_script": (_concat_script, "cannot be opened as a video"),
-    "transport_stream": (lambda _: make_video(5, container="mpegts"), "cannot be opened as a video"),
-}
-
-
-def _png() -> bytes:
-    from PIL import Image
-
-    sink = io.BytesIO()
-    Image.new("RGB", (8, 8)).save(sink, "PNG")
-    return sink.getvalue()
-
-
-def _without_frames() -> bytes:
-    """A whole file whose pictures were overwritten with zeros."""
-    data = bytearray(make_video(20, options=FASTSTART))
-    start = data.index(b"mdat") + 4
-    data[start:] = bytes(len(data) - start)
-    return bytes(data)
-
-
 @pytest.mark.parametrize("kind", list(HOSTILE))
 @pytest.mark.parametrize("where", ["file", "bytes"])
 def test_what_is_no_video_is_refused_with_a_sentence(kind: str, where: str, tmp_path: Path) -> None:
@@ -229,14 +187,18 @@ def test_what_is_no_video_is_refused_with_a_sentence(kind: str, where: str, tmp_
     data = make(tmp_path)
     path = tmp_path / "hostile.mp4"
     path.write_bytes(data)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(DataError, match=message):
         extract_video_metadata(path if where == "file" else data)
+    # In kB on Linux, in bytes elsewhere.
+    unit = 1 if sys.platform == "linux" else 1024
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / unit < 100_000
 
 
 @pytest.mark.parametrize("name", ["playlist.m3u8", "playlist.mkv"])
 def test_a_playlist_cannot_make_other_files_be_read(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
-    path.write_bytes(_playlist(tmp_path))
+    path.write_bytes(playlist(tmp_path))
     with pytest.raises(DataError, match="cannot be opened"):
         extract_video_metadata(path)
 

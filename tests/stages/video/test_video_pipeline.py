@@ -32,7 +32,8 @@ from nemo_curator.tasks.video import Video, VideoTask
 from nemo_curator.testing import BackendUnderTest
 from nemo_curator.testing.faults import die
 from nemo_curator.utils.output_manifest import check_output
-from tests.stages.video.media import make_video, real_clip
+from tests.stages.video.hostile import HOSTILE
+from tests.stages.video.media import level, make_video, real_clip
 from tests.stages.video.test_filters import mean_colour_model, texture
 
 
@@ -150,6 +151,46 @@ def test_a_broken_video_fails_alone_where_that_is_asked_for(folder: Path) -> Non
     assert sorted(Path(task.data.input_path).name for task in outputs or []) == ["bikes.mp4", "still.mp4"]
     assert pipeline.last_report is not None
     assert len(pipeline.last_report.failures) == 3
+
+
+GOOD: dict[str, bytes] = {
+    "plain.mp4": make_video(10),
+    "really_matroska.mp4": make_video(10, container="matroska"),
+    "of_a_varying_rate.mp4": make_video(10, times=[0, 0.05, 0.3, 0.31, 0.4, 0.5, 0.7, 0.8, 0.85, 0.9]),
+    "rotated.mov": make_video(10, rotation=90),
+    "with_sound.mp4": make_video(10, audio="aac"),
+    "odd_sides.avi": make_video(10, codec="mpeg4", container="avi", paint=lambda number: level(number)[:46, :62]),
+}
+
+
+@pytest.mark.parametrize("mode", ["inline", "processes"])
+def test_hostile_videos_cost_themselves_and_nothing_else(mode: Any, tmp_path: Path) -> None:
+    source = tmp_path / "videos"
+    source.mkdir()
+    for name, content in GOOD.items():
+        (source / name).write_bytes(content)
+    for number, (kind, (make, _)) in enumerate(HOSTILE.items()):
+        suffix = (".mp4", ".mkv", ".avi")[number % 3]
+        (source / f"hostile_{kind}{suffix}").write_bytes(make(tmp_path))
+    pipeline = Pipeline(
+        "hostile",
+        stages=[
+            VideoReader(str(source), on_error="fail"),
+            FixedStrideExtractorStage(0.5, 0.5, 0.1),
+            ClipTranscodingStage(),
+            ClipWriterStage(str(tmp_path / "out"), str(source)),
+        ],
+    )
+    quarantine = tmp_path / "quarantine"
+    executor = LocalExecutor(mode=mode, num_workers=2, cpus=2, on_error="quarantine", quarantine_path=str(quarantine))
+    videos = [task.data for task in pipeline.run(executor) or []]
+    assert sorted(Path(video.input_path).name for video in videos) == sorted(GOOD)
+    assert [len(video.clips) for video in videos] == [2] * len(GOOD)
+    assert not any(clip.errors for video in videos for clip in video.clips)
+    assert len(list((tmp_path / "out" / "clips").glob("*.mp4"))) == 2 * len(GOOD)
+    assert pipeline.last_report is not None
+    failures = pipeline.last_report.failures
+    assert (len(failures), {failure.stage for failure in failures}) == (len(HOSTILE), {"video_reader"})
 
 
 def test_tasks_say_how_much_memory_they_take() -> None:

@@ -12,7 +12,7 @@ from nemo_curator.errors import DataError, InputError, OptionError
 from nemo_curator.stages.base import CompositeStage, ProcessingStage
 from nemo_curator.stages.file_partitioning import FilePartitioningStage
 from nemo_curator.tasks import AudioTask, EmptyTask, FailedTask, FileGroupTask
-from nemo_curator.utils.client_utils import is_remote_url
+from nemo_curator.utils.client_utils import FSPath, is_remote_url
 from nemo_curator.utils.compression import CompressionError, compression_of, decompress
 from nemo_curator.utils.file_listing import local_path, resolve_url
 
@@ -54,11 +54,15 @@ class ManifestReaderStage(ProcessingStage[FileGroupTask, AudioTask]):
             InputError: A file is gone or may not be read.
             DataError: It is not compressed as its name says.
         """
-        return [entry for path in task.data for entry in self._entries(str(path), task.dataset_name)]
+        return [
+            entry
+            for given, path in zip(task.data, task.paths, strict=True)
+            for entry in self._entries(given, path, task.dataset_name)
+        ]
 
-    def _entries(self, path: str, dataset: str) -> Iterator[AudioTask]:
+    def _entries(self, given: object, path: str, dataset: str) -> Iterator[AudioTask]:
         # Not splitlines: JSON strings may hold other characters that end a line for Python.
-        for number, line in enumerate(self._content(path).removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+        for number, line in enumerate(self._content(given, path).removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
             if not line or line.isspace():
                 continue
             try:
@@ -80,9 +84,11 @@ class ManifestReaderStage(ProcessingStage[FileGroupTask, AudioTask]):
             entry[self.audio_filepath_key] = posixpath.join(posixpath.dirname(manifest), audio)
         return entry
 
-    def _content(self, path: str) -> bytes:
+    def _content(self, given: object, path: str) -> bytes:
         try:
-            if is_remote_url(path):
+            if isinstance(given, FSPath):
+                data = given.get_bytes_cat_ranges()
+            elif is_remote_url(path):
                 fs, inner = resolve_url(path, self.storage_options)
                 data = cast("bytes", fs.cat_file(inner))
             else:

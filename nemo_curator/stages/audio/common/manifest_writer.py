@@ -52,6 +52,9 @@ class ManifestWriterStage(ProcessingStage[AudioTask, AudioTask]):
         self._parts = OutputFolder(f"{self.output_path}.parts", self.storage_options)
         self._begins = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_begins": False}
+
     def check_before_run(self) -> None:
         """Raise `OutputError` if the manifest cannot be written there."""
         if os.path.isdir(self.output_path):

@@ -14,7 +14,7 @@ from nemo_curator.stages.audio.common.limits import DEFAULT_LIMITS, AudioLimits,
 from nemo_curator.utils.file_listing import local_path
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Mapping, MutableMapping, Sequence
 
     from nemo_curator.stages.audio.common.decoding import Waveform
 
@@ -22,6 +22,7 @@ __all__ = [
     "ensure_mono",
     "ensure_waveform_2d",
     "get_audio_duration",
+    "heard",
     "load_audio_file",
     "resample",
     "resolve_model_path",
@@ -126,6 +127,35 @@ def waveform_of(
     waveform, rate = read_audio(os.fspath(path), mono=mono, limits=limits)
     item[waveform_key], item[sample_rate_key] = waveform, rate
     return waveform, rate
+
+
+def heard(
+    item: Mapping[str, Any],
+    what: str,
+    rate: int,
+    *,
+    waveform_key: str = "waveform",
+    sample_rate_key: str = "sample_rate",
+    filepath_keys: Sequence[str] = ("audio_filepath",),
+    limits: AudioLimits = DEFAULT_LIMITS,
+) -> Waveform:
+    """Return what a model of that sample rate hears of an entry: one channel, float32 of shape ``(samples,)``. Nothing is kept in the entry.
+
+    It is the waveform that the entry carries, or else its file's, under the first of these keys that it has.
+
+    Raises:
+        UnreadableAudio: There is neither, or it cannot be used.
+    """
+    path = next((item[key] for key in filepath_keys if item.get(key)), None)
+    if item.get(waveform_key) is not None:
+        waveform, own = usable_waveform(item[waveform_key], item.get(sample_rate_key), what, limits=limits)
+    elif path is not None:
+        waveform, own = read_audio(str(path), limits=limits)
+    else:
+        names = " or ".join(map(repr, filepath_keys))
+        message = f"{what} has neither {waveform_key!r} nor a path in {names}"
+        raise UnreadableAudio(message, "missing")
+    return resample(ensure_mono(waveform), own, rate)[0]
 
 
 def resolve_waveform_from_item(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from nemo_curator.utils.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from nemo_curator.stages.audio.metrics.bandwidth import BandwidthEstimationStage, bandwidth_of
     from nemo_curator.stages.audio.metrics.get_wer import (
         ComputeWERStage,
         GetPairwiseWerStage,
@@ -14,13 +15,26 @@ if TYPE_CHECKING:
         normalized_for_wer,
     )
     from nemo_curator.stages.audio.metrics.speech_rate import SpeechRateStage
+    from nemo_curator.stages.audio.metrics.squim import TorchaudioSquim, TorchSquimQualityMetricsStage
 
-__all__ = ["ComputeWERStage", "GetPairwiseWerStage", "SpeechRateStage", "error_counts", "normalized_for_wer"]
+__all__ = [
+    "BandwidthEstimationStage",
+    "ComputeWERStage",
+    "GetPairwiseWerStage",
+    "SpeechRateStage",
+    "TorchSquimQualityMetricsStage",
+    "TorchaudioSquim",
+    "bandwidth_of",
+    "error_counts",
+    "normalized_for_wer",
+]
 
 __getattr__ = lazy_names(
     __name__,
     {
         **dict.fromkeys(("ComputeWERStage", "GetPairwiseWerStage", "error_counts", "normalized_for_wer"), "get_wer"),
+        **dict.fromkeys(("BandwidthEstimationStage", "bandwidth_of"), "bandwidth"),
+        **dict.fromkeys(("TorchSquimQualityMetricsStage", "TorchaudioSquim"), "squim"),
         "SpeechRateStage": "speech_rate",
     },
 )

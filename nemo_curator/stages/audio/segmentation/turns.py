@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Turn", "clean_turns"]
+__all__ = ["Turn", "clean_turns", "overlaps_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,21 @@ def clean_turns(
         if kept:
             found[speaker] = kept
     return found
+
+
+def overlaps_of(turns: Sequence[Turn]) -> list[tuple[float, float]]:
+    """Return where several speak at a time, sorted; turns of one speaker that overlap are one."""
+    speakers = dict.fromkeys(turn.speaker for turn in turns)
+    own = [_joined([(turn.start, turn.end) for turn in turns if turn.speaker == who], 0.0) for who in speakers]
+    common = [
+        (max(start, low), min(end, high))
+        for number, spans in enumerate(own)
+        for start, end in spans
+        for others in own[number + 1 :]
+        for low, high in others
+        if start < high and low < end
+    ]
+    return _joined(common, 0.0)
 
 
 def _joined(spans: Sequence[tuple[float, float]], gap: float) -> list[tuple[float, float]]:

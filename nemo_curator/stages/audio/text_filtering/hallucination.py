@@ -69,6 +69,9 @@ class WhisperHallucinationStage(ProcessingStage[AudioTask, AudioTask]):
         self.common_hall_file = local_path(self.common_hall_file)
         self._phrases: frozenset[str] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_phrases": None}
+
     def inputs(self) -> tuple[list[str], list[str]]:
         """Return the key of the transcript."""
         return ["data"], [self.text_key]

@@ -19,7 +19,7 @@ from nemo_curator.stages.deduplication.shuffle import (
     write_shuffled,
 )
 from nemo_curator.tasks import DocumentBatch, FileGroupTask
-from nemo_curator.utils.arrow_arrays import arrow_of, numpy_of
+from nemo_curator.utils.arrow_arrays import arrow_array, numpy_of
 from nemo_curator.utils.output_manifest import RunOutput
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class HashTextsStage(PartWriter[DocumentBatch]):
             there = texts.is_valid()
             texts, ids = texts.filter(there), ids.filter(there)
         high, low = key_columns(_digests(texts))
-        table = pa.table({HIGH: arrow_of(high), LOW: arrow_of(low), self.id_field: ids})
+        table = pa.table({HIGH: arrow_array(high), LOW: arrow_array(low), self.id_field: ids})
         return write_shuffled(self.folder, task.task_id or task.dataset_name, table, self.parts, self)
 
 
@@ -160,7 +160,9 @@ class ExactDuplicateIdentification(PartWriter[PartTask]):
         if not len(removed):
             return None
         ids = table[self.id_field].combine_chunks()
-        found = pa.table({self.id_field: ids.take(arrow_of(removed)), DUPLICATE_OF: ids.take(arrow_of(first[removed]))})
+        found = pa.table(
+            {self.id_field: ids.take(arrow_array(removed)), DUPLICATE_OF: ids.take(arrow_array(first[removed]))}
+        )
         found = found.sort_by(self.id_field)
         self._check_unique(found)
         self.kept.write(f"part.{task.data}", found, self, row_group_size=_ROW_GROUP)

@@ -9,7 +9,7 @@ from nemo_curator.stages.deduplication.id_generator import CURATOR_DEDUP_ID_STR
 from nemo_curator.stages.deduplication.parts import PartFolder, PartWriter
 from nemo_curator.stages.deduplication.shuffle import same_as_before
 from nemo_curator.tasks import FileGroupTask
-from nemo_curator.utils.arrow_arrays import arrow_of, numpy_of
+from nemo_curator.utils.arrow_arrays import arrow_array, numpy_of
 
 __all__ = ["BucketsToEdgesStage"]
 
@@ -55,7 +55,10 @@ class BucketsToEdgesStage(PartWriter[FileGroupTask]):
         pairs = np.concatenate([np.zeros((0, 2), np.int64), *found])
         x, y = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))].T
         first = ~same_as_before(x, y)
-        columns = {f"{self.document_id_field}_x": arrow_of(x[first]), f"{self.document_id_field}_y": arrow_of(y[first])}
+        columns = {
+            f"{self.document_id_field}_x": arrow_array(x[first]),
+            f"{self.document_id_field}_y": arrow_array(y[first]),
+        }
         return self.folder.write(task.task_id or task.dataset_name, pa.table(columns), self)
 
     def _pairs(self, path: str) -> Any:

@@ -9,7 +9,7 @@ from nemo_curator.stages.deduplication.fuzzy.components import connected_compone
 from nemo_curator.stages.deduplication.id_generator import CURATOR_DEDUP_ID_STR
 from nemo_curator.stages.deduplication.parts import PartFolder, PartTask, PartWriter
 from nemo_curator.tasks import FileGroupTask
-from nemo_curator.utils.arrow_arrays import arrow_of, numpy_of
+from nemo_curator.utils.arrow_arrays import arrow_array, numpy_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,7 +64,7 @@ class ConnectedComponentsStage(PartWriter[PartTask]):
 
         names = self.edges.names()
         documents, groups = connected_components(lambda: self._read(names))
-        table = pa.table({self.id_field: arrow_of(documents), GROUP: arrow_of(groups)})
+        table = pa.table({self.id_field: arrow_array(documents), GROUP: arrow_array(groups)})
         return self.folder.write(task.task_id or "components", table, self, row_group_size=_ROW_GROUP)
 
     def _read(self, names: list[str]) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
@@ -115,5 +115,5 @@ class FuzzyDuplicateIdentification(PartWriter[PartTask]):
         removed = ids[ids != numpy_of(table[GROUP])]
         self.record_drops("fuzzy_duplicate", len(removed))
         return self.folder.write(
-            f"part.{task.data}", pa.table({self.id_field: arrow_of(removed)}), self, row_group_size=_ROW_GROUP
+            f"part.{task.data}", pa.table({self.id_field: arrow_array(removed)}), self, row_group_size=_ROW_GROUP
         )

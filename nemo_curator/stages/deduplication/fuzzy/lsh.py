@@ -23,7 +23,7 @@ from nemo_curator.stages.deduplication.shuffle import (
     write_shuffled,
 )
 from nemo_curator.tasks import FileGroupTask
-from nemo_curator.utils.arrow_arrays import arrow_of, numpy_of, texts_of
+from nemo_curator.utils.arrow_arrays import arrow_array, numpy_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -89,9 +89,9 @@ class BandHashStage(PartWriter[FileGroupTask]):
                     tables.append(
                         pa.table(
                             {
-                                HIGH: arrow_of(high),
-                                LOW: arrow_of(low),
-                                _BAND: arrow_of(number),
+                                HIGH: arrow_array(high),
+                                LOW: arrow_array(low),
+                                _BAND: arrow_array(number),
                                 self.id_field: batch[self.id_field],
                             }
                         )
@@ -161,9 +161,11 @@ class LSHStage(PartWriter[PartTask]):
         if not len(inside):
             return None
         begins = np.flatnonzero(~repeated[inside])
-        offsets = arrow_of(np.append(begins, len(inside)).astype(np.int32))
+        offsets = arrow_array(np.append(begins, len(inside)).astype(np.int32))
         band, high, low = (column[inside[begins]].tolist() for column in columns)
         names = [f"b{number}_{first:016x}{last:016x}" for number, first, last in zip(band, high, low, strict=True)]
-        ids = table[self.id_field].combine_chunks().take(arrow_of(inside))
-        buckets = pa.table({BUCKET: texts_of(names), self.id_field: pa.ListArray.from_arrays(offsets, ids)})
+        ids = table[self.id_field].combine_chunks().take(arrow_array(inside))
+        buckets = pa.table(
+            {BUCKET: arrow_array(names, pa.string()), self.id_field: pa.ListArray.from_arrays(offsets, ids)}
+        )
         return self.folder.write(f"part.{task.data}", buckets, self, row_group_size=65536)

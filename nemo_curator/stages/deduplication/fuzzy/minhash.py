@@ -12,7 +12,7 @@ from nemo_curator.stages.deduplication.id_generator import CURATOR_DEDUP_ID_STR
 from nemo_curator.stages.deduplication.parts import PartFolder, PartWriter
 from nemo_curator.stages.worker_info import WorkerMetadata
 from nemo_curator.tasks import DocumentBatch, FileGroupTask
-from nemo_curator.utils.arrow_arrays import arrow_of
+from nemo_curator.utils.arrow_arrays import arrow_array
 
 __all__ = ["SIGNATURE", "MinHashStage"]
 
@@ -116,7 +116,7 @@ class MinHashStage(PartWriter[DocumentBatch]):
         texts = text_column(task, self.text_field, self.name, normalize=self.normalize_text)
         ids = id_column(task, self.id_field, self.name)
         there = texts.is_valid()
-        flat = arrow_of(self._hasher.signatures(texts.filter(there)).reshape(-1))
+        flat = arrow_array(self._hasher.signatures(texts.filter(there)).reshape(-1))
         # The type says nothing of the length, so that any reader of Parquet reads it; all have the same.
         lists = pa.FixedSizeListArray.from_arrays(flat, self.num_hashes).cast(pa.list_(flat.type))
         table = pa.table({self.id_field: ids.filter(there), SIGNATURE: lists})

@@ -187,7 +187,7 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
         with Steps("fuzzy_deduplication", executor, checkpoint_path) as steps:
             groups = self.input.groups(steps, initial_tasks)
             generator = self.input.note_ids(groups, posixpath.join(self.output_path, _GENERATOR), self.output_options)
-            source, reader = GivenTasksStage(groups), self.input.reader()
+            source, reader = self.input.source(groups), self.input.reader()
             steps.run("minhash", source, reader, self.minhash, of="minhash", timed="minhash_time")
             buckets = self._buckets(steps)
             components = self._connect(steps, buckets)
@@ -230,7 +230,7 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
         """Return the files of buckets, of all bands."""
         files: list[FileGroupTask] = []
         signatures = self.minhash.folder
-        source = GivenTasksStage([signatures.task(name.removesuffix(".parquet")) for name in signatures.names()])
+        source = signatures.tasks_of_all()
         parts = self.parts or max(1, -(-signatures.rows() * self.bands_per_iteration // _ROWS_IN_PART))
         for first in range(0, self.num_bands, self.bands_per_iteration):
             bands = (first, min(first + self.bands_per_iteration, self.num_bands))
@@ -251,7 +251,13 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
         edges, components = self._cache("BucketsToEdgesStage"), self._cache("ConnectedComponentsStage")
         options = {"storage_options": self.cache_options}
         pairing = BucketsToEdgesStage(edges.path, read_kwargs=options, write_kwargs=options)
-        steps.run("buckets_to_edges", GivenTasksStage(buckets), pairing, of=of, timed=timed)
+        steps.run(
+            "buckets_to_edges",
+            GivenTasksStage(buckets, storage_options=self.cache_options),
+            pairing,
+            of=of,
+            timed=timed,
+        )
         connecting = ConnectedComponentsStage(edges.path, components.path, storage_options=self.cache_options)
         steps.run("connected_components", part_tasks(edges.state(), 1), connecting, of=of, timed=timed)
         return components
@@ -285,7 +291,7 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
             self.minhash.normalize_text,
             storage_options=self.cache_options,
         )
-        steps.run("collect_groups", GivenTasksStage(groups), self.input.reader(), collecting, of=None, timed=timed)
+        steps.run("collect_groups", self.input.source(groups), self.input.reader(), collecting, of=None, timed=timed)
         verifying = VerifyGroupsStage(
             collected.path,
             found.path,

@@ -84,7 +84,14 @@ def _pass(steps: Steps, files: VectorFiles, scan: Scan[Any], dimensions: int, ti
         FileGroupTask("vectors", [f"{files.folder.path}/{name}" for name in names[at::pieces]]) for at in range(pieces)
     ]
     stage = ScanStage(files, scan, dimensions)
-    answers = steps.run("kmeans_pass", GivenTasksStage(tasks), stage, of=None, timed=timed, whole=True)
+    answers = steps.run(
+        "kmeans_pass",
+        GivenTasksStage(tasks, storage_options=files.folder.storage_options),
+        stage,
+        of=None,
+        timed=timed,
+        whole=True,
+    )
     return scan.merged([answer.data for answer in answers])
 
 

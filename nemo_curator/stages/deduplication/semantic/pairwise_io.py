@@ -61,6 +61,8 @@ class ClusterWiseFilePartitioningStage(ProcessingStage[EmptyTask, FileGroupTask]
             if found and has_extension(file.path, [".parquet"]):
                 clusters.setdefault(int(found[1]), []).append(file.path)
         return [
-            FileGroupTask("clusters", sorted(paths), _metadata={"centroid_id": cluster, "filetype": "parquet"})
+            FileGroupTask(
+                "clusters", sorted(paths), _metadata={"centroid_id": cluster, "filetype": "parquet"}
+            ).reached_with(self.storage_options)
             for cluster, paths in sorted(clusters.items())
         ]

@@ -282,7 +282,7 @@ class SemanticDeduplicationWorkflow(WorkflowBase):
             self.cache_options,
         )
         timed = "kmeans_time"
-        steps.run("prepare_vectors", GivenTasksStage(groups), reader, preparing, of=None, timed=timed)
+        steps.run("prepare_vectors", self.input.source(groups), reader, preparing, of=None, timed=timed)
         unique = UniqueIdsStage(ids.path, self.id_field, self.cache_options)
         steps.run("unique_ids", part_tasks(ids.state(), parts), unique, of=None, timed=timed)
         steps.discard(ids)
@@ -306,7 +306,7 @@ class SemanticDeduplicationWorkflow(WorkflowBase):
             self.max_samples_per_batch,
             self.cache_options,
         )
-        source = GivenTasksStage([vectors.task(name.removesuffix(".parquet")) for name in vectors.names()])
+        source = vectors.tasks_of_all()
         steps.run("assign_clusters", source, assigning, of=None, timed=timed)
         writing = WriteClustersStage(
             assigned.path, clusters.path, len(centroids), self.id_field, storage_options=self.cache_options
@@ -329,7 +329,13 @@ class SemanticDeduplicationWorkflow(WorkflowBase):
         naming = IdentifyDuplicatesStage(
             found.path, eps, self.cache_options, self.output_options, self.row_groups_hint
         ).with_(batch_size=1)
-        steps.run("identify_duplicates", GivenTasksStage(tasks), naming, of="pairwise", timed="pairwise_time")
+        steps.run(
+            "identify_duplicates",
+            GivenTasksStage(tasks, storage_options=self.cache_options),
+            naming,
+            of="pairwise",
+            timed="pairwise_time",
+        )
 
 
 def _by_powers(sizes: dict[int, int]) -> dict[int, int]:

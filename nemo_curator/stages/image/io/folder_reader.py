@@ -74,7 +74,7 @@ class ImageFolderReaderStage(DecodingStage):
 
     def samples(self, task: FileGroupTask) -> Iterator[Sample]:
         """Yield the files."""
-        for path in map(str, task.data):
+        for path in task.paths:
             yield Sample(self._id(path), path, self._content(path))
 
     def _content(self, path: str) -> bytes | BadImage:

@@ -114,7 +114,7 @@ class ImageReaderStage(DecodingStage):
             InputError: An archive cannot be opened.
             DataError: It is no tar archive, it is damaged, or it is beyond the limits.
         """
-        paths = [str(path) for path in task.data]
+        paths = task.paths
         stem = _stem(paths[0])
         base = stem if len(paths) == 1 else f"group_{stem}_x{len(paths)}"
         number = 0

@@ -17,6 +17,7 @@ from nemo_curator.stages.text.utils.excluding import ExcludingStage
 from nemo_curator.stages.text.utils.rows import Rows
 from nemo_curator.stages.worker_info import NodeInfo, WorkerMetadata
 from nemo_curator.tasks import DocumentBatch
+from nemo_curator.utils.arrow_arrays import arrow_array
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,7 +59,7 @@ class ModelStageBase(ProcessingStage[DocumentBatch, DocumentBatch]):
 
     def process(self, task: DocumentBatch) -> DocumentBatch:
         """Return the batch with what the model says about it."""
-        texts = [text[: self.max_chars] for text in Rows(task).texts(self.text_field)]
+        texts = [text[: self.max_chars] for text in Rows(task).texts(self.text_field, self.name)]
         asked = [at for at, text in enumerate(texts) if text and not text.isspace()]
         return self._apply(task, [texts[at] for at in asked], asked)
 
@@ -204,13 +205,13 @@ class ClassifierStage(_LabelStage):
         labels: list[str | None] = [None] * task.num_items
         for at, index in zip(asked, best, strict=True):
             labels[at] = self._model.labels[int(index)]
-        columns: dict[str, pa.Array] = {self.label_field: pa.array(labels, pa.string())}
+        columns: dict[str, pa.Array] = {self.label_field: arrow_array(labels, pa.string())}
         if self.score_field:
             fixed = self._model.labels.index(self.score_label) if self.score_label else None
             scores: list[float | None] = [None] * task.num_items
             for at, row, index in zip(asked, probabilities, best, strict=True):
                 scores[at] = float(row[index if fixed is None else fixed])
-            columns[self.score_field] = pa.array(scores, pa.float32())
+            columns[self.score_field] = arrow_array(scores, pa.float32())
         if self.probabilities_field:
             columns[self.probabilities_field] = vectors(probabilities, asked, task.num_items)
         return self._filtered(task, with_columns(task, columns), labels)
@@ -285,9 +286,9 @@ class EducationalScoreStage(_LabelStage):
         labels = [None if number is None else "high_quality" if number >= 2.5 else "low_quality" for number in numbers]
         rounded = [None if number is None else round(min(max(number, 0.0), 5.0)) for number in numbers]
         columns = {
-            self.float_score_field: pa.array(numbers, pa.float32()),
-            self.int_score_field: pa.array(rounded, pa.int64()),
-            self.label_field: pa.array(labels, pa.string()),
+            self.float_score_field: arrow_array(numbers, pa.float32()),
+            self.int_score_field: arrow_array(rounded, pa.int64()),
+            self.label_field: arrow_array(labels, pa.string()),
         }
         return self._filtered(task, with_columns(task, columns), labels)
 
@@ -301,14 +302,14 @@ def vectors(matrix: Matrix, asked: Sequence[int], count: int) -> pa.Array:
     kind = pa.list_(pa.float32(), width)
     if len(asked) == count:
         return pa.FixedSizeListArray.from_arrays(
-            pa.array(np.ascontiguousarray(matrix).ravel(), pa.float32()), type=kind
+            arrow_array(np.ascontiguousarray(matrix).ravel(), pa.float32()), type=kind
         )
     everything = np.zeros((count, width), dtype=np.float32)
     everything[list(asked)] = matrix
     missing = np.ones(count, dtype=bool)
     missing[list(asked)] = False
-    flat = pa.array(everything.ravel(), pa.float32())
-    return pa.FixedSizeListArray.from_arrays(flat, type=kind, mask=pa.array(missing))
+    flat = arrow_array(everything.ravel(), pa.float32())
+    return pa.FixedSizeListArray.from_arrays(flat, type=kind, mask=arrow_array(missing))
 
 
 def check_arguments(filter_by: Collection[str] | None, batch_size: int) -> None:

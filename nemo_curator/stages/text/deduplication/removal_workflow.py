@@ -17,8 +17,7 @@ from nemo_curator.stages.file_partitioning import FilePartitioningStage
 from nemo_curator.stages.text.deduplication.removal import TextDuplicatesRemovalStage
 from nemo_curator.stages.text.io.writer import JsonlWriter, ParquetWriter
 from nemo_curator.tasks import FileGroupTask
-from nemo_curator.utils.client_utils import is_remote_url
-from nemo_curator.utils.file_listing import file_state, iter_files, resolve_url
+from nemo_curator.utils.file_listing import file_state, iter_files
 from nemo_curator.utils.file_utils import FILETYPE_TO_DEFAULT_EXTENSIONS
 from nemo_curator.utils.hash_utils import get_deterministic_hash
 
@@ -160,7 +159,7 @@ class TextDuplicatesRemovalWorkflow(WorkflowBase):
 
     def _source(self, tasks: list[FileGroupTask]) -> ProcessingStage[Any, Any]:
         if tasks:
-            return GivenTasksStage(tasks)
+            return GivenTasksStage(tasks, storage_options=self.input_kwargs.get("storage_options"))
         # Where ids were given out files were grouped in order; ids are found again by the group.
         options: dict[str, Any] = {"in_order": self.reader._assign_ids, **self.partitioning}
         options["storage_options"] = self.input_kwargs.get("storage_options")
@@ -168,10 +167,6 @@ class TextDuplicatesRemovalWorkflow(WorkflowBase):
 
     def _state_of_ids(self) -> str:
         found = iter_files(self.removal.ids_to_remove_path, storage_options=self.removal.storage_options)
-        return get_deterministic_hash(f"{file.path} {self._state_of(file.path)}" for file in found)
-
-    def _state_of(self, path: str) -> str:
-        if not is_remote_url(path):
-            return file_state(path)
-        fs, inner = resolve_url(path, self.removal.storage_options)
-        return str(fs.checksum(inner))
+        return get_deterministic_hash(
+            f"{file.path} {file_state(file.path, self.removal.storage_options)}" for file in found
+        )

@@ -14,12 +14,17 @@ from nemo_curator.stages.text.download.base import (
     URLGenerationStage,
     URLGenerator,
 )
-from nemo_curator.stages.text.download.common_crawl import CommonCrawlDownloadExtractStage, CommonCrawlWARCReader
+from nemo_curator.stages.text.download.common_crawl import (
+    CommonCrawlDownloadExtractStage,
+    CommonCrawlHTMLExtractor,
+    CommonCrawlWARCReader,
+)
 from nemo_curator.stages.text.download.wikipedia import WikipediaDownloadExtractStage
 
 __all__ = [
     "ArxivDownloadExtractStage",
     "CommonCrawlDownloadExtractStage",
+    "CommonCrawlHTMLExtractor",
     "CommonCrawlWARCReader",
     "DocumentDownloadExtractStage",
     "DocumentDownloadStage",

@@ -114,7 +114,7 @@ class Score(_FilterStage):
         """Return the batch with the scores."""
         rows = Rows(task)
         for function, text_field, score_field in zip(self.score_fn, self.text_field, self.score_field, strict=True):
-            rows.set_column(score_field, _scores(rows, function, text_field))
+            rows.set_column(score_field, _scores(rows, function, text_field, self.name))
         return rows.to_batch()
 
 
@@ -238,7 +238,7 @@ class ScoreFilter(_FilterStage):
         characters: Counter[str] = Counter()
         steps = zip(self.filter_obj, self.text_field, self.score_field, self.invert, strict=True)
         for function, text_field, score_field, invert in steps:
-            scores = _scores(rows, function, text_field)
+            scores = _scores(rows, function, text_field, self.name)
             if score_field is not None:
                 rows.set_column(score_field, scores)
             characters += self._keep(rows, function, scores, invert, excluded, text_field)
@@ -249,16 +249,17 @@ class ScoreFilter(_FilterStage):
         return rows.to_batch()
 
 
-def _scores(rows: Rows, function: Any, text_field: str) -> list[Any]:
+def _scores(rows: Rows, function: Any, text_field: str, stage: str) -> list[Any]:
     if not len(rows):
         return []
-    if isinstance(function, DocumentFilter):
-        scores = function.score_many(rows.texts(text_field))
-        return scores.tolist() if hasattr(scores, "tolist") else list(scores)  # pyright: ignore[reportAttributeAccessIssue]
     score = getattr(function, "score_document", None)
-    if score is not None:
-        return [score(text) for text in rows.texts(text_field)]
-    return [function(value) for value in rows.column(text_field)]
+    if score is None:
+        return [function(value) for value in rows.column(text_field)]
+    with rows.as_texts(text_field, stage):
+        if not isinstance(function, DocumentFilter):
+            return [score(text) for text in rows.filled(text_field)]
+        scores = function.score_many(rows.filled(text_field))
+        return scores.tolist() if hasattr(scores, "tolist") else list(scores)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _reason(function: Any, score: Any) -> str:

@@ -19,6 +19,7 @@ from nemo_curator.stages.text.utils.excluding import ExcludingStage
 from nemo_curator.stages.text.utils.rows import Rows
 from nemo_curator.stages.worker_info import NodeInfo, WorkerMetadata
 from nemo_curator.tasks import DocumentBatch
+from nemo_curator.utils.arrow_arrays import arrow_array
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -127,7 +128,7 @@ class LanguageIdentificationStage(ExcludingStage):
 
     def process(self, task: DocumentBatch) -> DocumentBatch:
         """Return the batch with the columns, without the documents that are dropped."""
-        texts = [text[: self.max_chars] for text in Rows(task).texts(self.text_field)]
+        texts = [text[: self.max_chars] for text in Rows(task).texts(self.text_field, self.name)]
         found = _identify(self._first, texts)
         agreed = self._agreements(texts, found)
         verdicts = [self._verdict(each, agrees) for each, agrees in zip(found, agreed, strict=True)]
@@ -160,13 +161,13 @@ class LanguageIdentificationStage(ExcludingStage):
         import pyarrow as pa
 
         columns = {
-            self.language_field: pa.array([code for code, _ in found], pa.string()),
-            self.confidence_field: pa.array([confidence for _, confidence in found], pa.float64()),
+            self.language_field: arrow_array([code for code, _ in found], pa.string()),
+            self.confidence_field: arrow_array([confidence for _, confidence in found], pa.float64()),
         }
         if self.script_field:
-            columns[self.script_field] = pa.array([dominant_script(text) for text in texts], pa.string())
+            columns[self.script_field] = arrow_array([dominant_script(text) for text in texts], pa.string())
         if self._second is not None:
-            columns[self.agreement_field] = pa.array(agreed, pa.bool_())
+            columns[self.agreement_field] = arrow_array(agreed, pa.bool_())
         return columns
 
     def _without_dropped(

@@ -112,7 +112,8 @@ class TokenizerStage(ProcessingStage[DocumentBatch, DocumentBatch]):
         """Return the batch with the columns, its rows sorted by their number of tokens if that is asked for."""
         import pyarrow as pa
 
-        rows = self._tokenizer.encode([text[: self.max_chars] for text in Rows(task).texts(self.text_field)])
+        texts = Rows(task).texts(self.text_field, self.name)
+        rows = self._tokenizer.encode([text[: self.max_chars] for text in texts])
         columns = {
             INPUT_IDS_FIELD: pa.array(rows, pa.list_(pa.int32())),
             ATTENTION_MASK_FIELD: pa.array([[1] * len(tokens) for tokens in rows], pa.list_(pa.int8())),

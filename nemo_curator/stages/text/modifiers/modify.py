@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from nemo_curator.stages.base import ProcessingStage
@@ -70,7 +71,9 @@ class Modify(ProcessingStage[DocumentBatch, DocumentBatch]):
         rows = Rows(task)
         for function, inputs, output in zip(self.modifier_fn, self.input_fields, self.output_fields, strict=True):
             apply = function.modify_document if isinstance(function, DocumentModifier) else function
-            rows.set_column(output, _results(rows, apply, inputs))
+            wants_text = isinstance(function, DocumentModifier) and len(inputs) == 1
+            with rows.as_texts(inputs[0], self.name) if wants_text else nullcontext():
+                rows.set_column(output, _results(rows, apply, inputs))
         return rows.to_batch()
 
 

@@ -15,6 +15,7 @@ from nemo_curator.stages.text.utils.columns import with_columns
 from nemo_curator.stages.text.utils.rows import Rows
 from nemo_curator.stages.worker_info import NodeInfo, WorkerMetadata
 from nemo_curator.tasks import DocumentBatch
+from nemo_curator.utils.arrow_arrays import arrow_array
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -131,7 +132,7 @@ class DocumentAccounting(ProcessingStage[DocumentBatch, DocumentBatch]):
         """Return the batch, with columns of counts if they are asked for."""
         import pyarrow as pa
 
-        texts = Rows(task).texts(self.text_field)
+        texts = Rows(task).texts(self.text_field, self.name)
         characters, tokens = [len(text) for text in texts], self._tokens(texts)
         self._log_metrics(
             {
@@ -143,11 +144,11 @@ class DocumentAccounting(ProcessingStage[DocumentBatch, DocumentBatch]):
         )
         columns: dict[str, pa.Array] = {}
         if self.characters_field:
-            columns[self.characters_field] = pa.array(characters, pa.int64())
+            columns[self.characters_field] = arrow_array(characters, pa.int64())
         if tokens is not None:
             self._log_metric("tokens", sum(tokens))
         if self.tokens_field and tokens is not None:
-            columns[self.tokens_field] = pa.array(tokens, pa.int64())
+            columns[self.tokens_field] = arrow_array(tokens, pa.int64())
         return with_columns(task, columns) if columns else task
 
     def _tokens(self, texts: Sequence[str]) -> list[int] | None:

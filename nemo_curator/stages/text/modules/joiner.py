@@ -87,7 +87,7 @@ class DocumentJoiner(ProcessingStage[DocumentBatch, DocumentBatch]):
         rows = Rows(task)
         if not len(rows):
             return task
-        texts = rows.texts(self.text_field)
+        texts = rows.texts(self.text_field, self.name)
         joined = [piece for document in self._documents(rows) for piece in self._pieces(rows, document)]
         rows.take([piece.rows[0] for piece in joined])
         rows.set_column(self.text_field, [self.separator.join(texts[row] for row in piece.rows) for piece in joined])

@@ -54,7 +54,7 @@ class DocumentSplitter(ProcessingStage[DocumentBatch, DocumentBatch]):
         parents: list[int] = []
         numbers: list[int] = []
         segments: list[Any] = []
-        for row, text in enumerate(rows.column(self.text_field)):
+        for row, text in enumerate(rows.texts(self.text_field, self.name, missing=None)):
             parts = [None] if text is None else text.split(self.separator)
             parents.extend([row] * len(parts))
             numbers.extend(range(len(parts)))

@@ -99,7 +99,7 @@ class PiiStage(ProcessingStage[DocumentBatch, DocumentBatch]):
 
     def process(self, task: DocumentBatch) -> DocumentBatch:
         """Return the batch with the changed texts, or with what was found."""
-        texts: list[str | None] = Rows(task).column(self.text_field)
+        texts: list[str | None] = Rows(task).texts(self.text_field, self.name, missing=None)
         order = [kind for finder in self.finders for kind in finder.kinds]
         found = [self._find(text, order) if text else [] for text in texts]
         self._count(found, order)

@@ -62,7 +62,7 @@ class ApplyRules(ExcludingStage):
         """Return the batch with the documents that break no rule; an empty batch where there are none."""
         rows = Rows(task)
         excluded: dict[int, str] = {}
-        judged = [self.apply(text) for text in rows.texts(self.text_field)] if len(rows) else []
+        judged = [self.apply(text) for text in rows.texts(self.text_field, self.name)] if len(rows) else []
         before = rows.column(self.text_field) if judged else []
         kept = [
             value if left == (value or "") else left

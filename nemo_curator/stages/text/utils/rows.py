@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+import reprlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from nemo_curator.errors import DataError
 from nemo_curator.tasks import DocumentBatch
 from nemo_curator.tasks.document import is_table
+from nemo_curator.utils.arrow_arrays import arrow_array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,10 +58,56 @@ class Rows:
             self._columns[name] = values if self._positions is None else [values[at] for at in self._positions]
         return self._columns[name]
 
-    def texts(self, name: str) -> list[str]:
-        """Return the values of a column of text; a missing text counts as an empty one."""
+    def filled(self, name: str, missing: Any = "") -> list[Any]:
+        """Return the values of a column, with `missing` in place of `None`, and of NaN where a frame has no value in the whole column."""
         values = self.column(name)
-        return ["" if value is None else value for value in values] if None in values else values
+        if None in values:
+            return [missing if value is None else value for value in values]
+        if values and all(isinstance(value, float) and math.isnan(value) for value in values):
+            return [missing] * len(values)
+        return values
+
+    def texts(self, name: str, stage: str, missing: Any = "") -> list[Any]:
+        """Return the values of a column of text; a missing text counts as an empty one, or as `missing`.
+
+        Raises:
+            DataError: There is a value that is not text. `stage` is the name of the stage, for the message.
+        """
+        values = self.filled(name, missing)
+        if error := self.why_not_text(name, stage):
+            raise error
+        return values
+
+    @contextmanager
+    def as_texts(self, name: str, stage: str) -> Iterator[None]:
+        """Around a function that wants text, unless its author says otherwise: where it fails over a value that is none, say so.
+
+        Raises:
+            DataError: It failed with a `TypeError` or `AttributeError`, and there is a value that is not text.
+        """
+        try:
+            yield
+        except (TypeError, AttributeError) as error:
+            if said := self.why_not_text(name, stage):
+                raise said from error
+            raise
+
+    def why_not_text(self, name: str, stage: str) -> DataError | None:
+        """Return the error that says which values of a column are not text; `None` if there are only texts and missing ones."""
+        values = self.filled(name, None)
+        if set(map(type, values)) <= {str, type(None)}:
+            return None
+        others = [(at, value) for at, value in enumerate(values) if not isinstance(value, str | None)]
+        if not others:
+            return None
+        kinds = ", ".join(sorted({type(value).__name__ for _, value in others}))
+        at, first = others[0]
+        message = (
+            f"stage {stage!r}: column {name!r} of task {self._batch.task_id or self._batch.dataset_name} is not text: {len(others)} of "
+            f"{len(values)} values are of type {kinds}, the first, in row {self.positions[at]}, is {reprlib.repr(first)}. "
+            f"Name the column of text, or make it text first, with Modify(str, {name!r}) for example"
+        )
+        return DataError(message)
 
     def set_column(self, name: str, values: Iterable[Any]) -> None:
         """Add or replace a column, with one value for every row that is left.
@@ -116,7 +165,7 @@ class Rows:
     def _table(self, table: pa.Table) -> pa.Table:
         import pyarrow as pa
 
-        new = table if self._positions is None else table.take(pa.array(self._positions, pa.int64()))
+        new = table if self._positions is None else table.take(arrow_array(self._positions, pa.int64()))
         for name in self._changed:
             at = new.schema.get_field_index(name)
             column = _to_arrow(name, self._columns[name], None if at < 0 else new.schema.types[at])
@@ -144,7 +193,7 @@ def _to_arrow(name: str, values: list[Any], old: pa.DataType | None) -> pa.Array
     import pyarrow as pa
 
     try:
-        column = pa.array(values)
+        column = arrow_array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         kinds = ", ".join(sorted({type(value).__name__ for value in values}))
         message = f"the values of column {name!r} are of kinds that do not fit one column: {kinds}"

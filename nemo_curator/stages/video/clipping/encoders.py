@@ -11,9 +11,14 @@ __all__ = ["DEFAULT_ENCODER", "ENCODERS", "EncoderSettings", "EncoderUnavailable
 
 DEFAULT_ENCODER = "libx264"
 
-# Each with options under which it is about as fast as decoding, at a quality that models do not notice.
+# libx264 has parameters of its own, joined by colons: those of a user come after ours and do not replace them.
+_JOINED = "x264-params"
+
+# Each with options under which it is about as fast as decoding, at a quality that models do not notice. How x264 divides bits among
+# blocks (its MB-tree) is computed with other rounding on every kind of CPU, and its code for AVX-512 reads memory that nobody has
+# written, so that a clip came out in other bytes now and then. "cpu-independent" takes the code that does neither.
 ENCODERS: dict[str, dict[str, str]] = {
-    "libx264": {"preset": "veryfast", "crf": "23"},
+    "libx264": {"preset": "veryfast", "crf": "23", _JOINED: "cpu-independent=1"},
     "libopenh264": {},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "row-mt": "1", "crf": "33", "b": "0"},
     "mpeg4": {"qscale": "3"},
@@ -47,11 +52,14 @@ class EncoderSettings:
 
     @property
     def all_options(self) -> dict[str, str]:
-        """What the encoder is told. A bit rate replaces the options that ask for a quality."""
+        """What the encoder is told. A bit rate replaces the options that ask for a quality; parameters of x264 are added to ours."""
         own = ENCODERS.get(self.name, {})
         if self.bit_rate_k is not None:
             own = {key: value for key, value in own.items() if key not in {"crf", "qscale", "b"}}
-        return {**own, **self.options}
+        told = {**own, **self.options}
+        if _JOINED in own and _JOINED in self.options:
+            told[_JOINED] = f"{own[_JOINED]}:{self.options[_JOINED]}"
+        return told
 
 
 def check_encoder(name: str, stage: str) -> None:

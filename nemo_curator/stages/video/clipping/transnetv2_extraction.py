@@ -54,6 +54,9 @@ class TransNetV2:
         self._model: Any = None
         self._device = "cpu"
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_model": None, "_device": "cpu"}
+
     def setup(self) -> None:
         """Load the weights, on the GPU if there is one.
 

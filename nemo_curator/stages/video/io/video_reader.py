@@ -73,7 +73,7 @@ class VideoReaderStage(ProcessingStage[FileGroupTask, VideoTask]):
         require_av(f"stage {self.name!r}")
 
     def process(self, task: FileGroupTask) -> VideoTask:
-        """Read one video.
+        """Read one video, whose path is a text or an `FSPath`.
 
         Raises:
             ValueError: The task has not exactly one file.
@@ -83,8 +83,8 @@ class VideoReaderStage(ProcessingStage[FileGroupTask, VideoTask]):
         if len(task.data) != 1:
             message = f"stage {self.name!r} reads one video a task, and task {task.task_id or task.dataset_name} has {len(task.data)} files"
             raise ValueError(message)
-        path = str(task.data[0])
-        video = Video(input_video=self._where(path))
+        path = task.paths[0]
+        video = Video(input_video=self._where(task.data[0], path))
         step = "download"
         try:
             video.source_bytes = self._bytes(video.source)
@@ -102,7 +102,9 @@ class VideoReaderStage(ProcessingStage[FileGroupTask, VideoTask]):
             _log.info("stage %r: %s: %s", self.name, path, video.metadata)
         return VideoTask(dataset_name=task.dataset_name, data=video)
 
-    def _where(self, path: str) -> Path | FSPath:
+    def _where(self, given: object, path: str) -> Path | FSPath:
+        if isinstance(given, FSPath) and is_remote_url(path):
+            return given
         if is_remote_url(path):
             return FSPath(*resolve_url(path, self.storage_options))
         return Path(local_path(path))
@@ -120,7 +122,7 @@ class VideoReader(CompositeStage[EmptyTask, VideoTask]):
     """List videos and read them, one a task. The source of a video pipeline.
 
     Attributes:
-        input_video_path: A folder (with all below it), a file, or a URL that fsspec knows.
+        input_video_path: A folder (with all below it), a file, or a URL that fsspec knows; a page of links, on the web, ends in a slash.
         video_limit: Videos to read at most, the first by path; `None` or a number below 0 for all.
         verbose: Log a line for every video.
         limits: What a video may be at most.
@@ -144,7 +146,7 @@ class VideoReader(CompositeStage[EmptyTask, VideoTask]):
     def __post_init__(self) -> None:
         super().__init__()
         path = os.fspath(self.input_video_path)
-        self.input_video_path = path.rstrip("/") if is_remote_url(path) else local_path(path)
+        self.input_video_path = _place(path) if is_remote_url(path) else local_path(path)
         if not is_remote_url(path):
             self._check_local()
 
@@ -183,3 +185,8 @@ class VideoReader(CompositeStage[EmptyTask, VideoTask]):
                 storage_options=self.storage_options,
             ),
         ]
+
+
+def _place(url: str) -> str:
+    """Return a URL without a slash at its end, where that means nothing."""
+    return url if url.startswith(("http://", "https://")) else url.rstrip("/")

@@ -92,6 +92,15 @@ def _run(stage: Any, batch: DocumentBatch) -> pa.Table:
     return stage.process(batch).to_pyarrow()
 
 
+def test_a_model_is_not_asked_about_what_is_not_text() -> None:
+    model = Lengths()
+    stage = ClassifierStage(model, "size")
+    stage.setup()
+    with pytest.raises(DataError, match=rf"stage '{stage.name}': column 'text' of task d is not text: 2 of 2 .*int"):
+        stage.process(DocumentBatch(dataset_name="d", data=pa.table({"text": [1, 2]})))
+    assert model.asked == []
+
+
 def test_label_score_and_probabilities() -> None:
     stage = ClassifierStage(Lengths(), "size", "sure", probabilities_field="all")
     out = _run(stage, _table("abc", "", "abcdefgh", None, " \n", "日本語", "שלום עולם", "👍🏽"))

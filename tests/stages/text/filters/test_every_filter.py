@@ -16,6 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nemo_curator.engine.fingerprint import digest_of
+from nemo_curator.errors import DataError
 from nemo_curator.stages.text import recipes
 from nemo_curator.stages.text.filters import DocumentFilter, HistogramFilter, ScoreFilter, TokenCountFilter, heuristic
 from nemo_curator.stages.text.filters.fasttext import FastTextLangId, FastTextQualityFilter, default_langid_model
@@ -121,6 +122,14 @@ def test_any_text_gets_a_score_and_a_decision(name: str, kind: str) -> None:
 @settings(max_examples=40, deadline=None)
 def test_no_text_breaks_a_filter(name: str, text: str) -> None:
     check(filters()[name], text)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_column_of_numbers_is_an_error_that_names_it(name: str) -> None:
+    stage = ScoreFilter(made_anew(name), "n", name="judge")
+    stage.setup()
+    with pytest.raises(DataError, match=r"stage 'judge': column 'n' of task d is not text"):
+        stage.process(DocumentBatch(dataset_name="d", data=pd.DataFrame({"n": [1, 2]})))
 
 
 # The suite's time limit is what fails a search in quadratic time: that would take minutes here, and hours in the soak.

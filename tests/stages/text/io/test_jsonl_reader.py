@@ -317,7 +317,6 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
         ({"read_kwargs": {"compression": "rar"}}, "compression 'rar' is not known"),
         ({"fields": "text"}, "fields must be a list of column names or None for all, got 'text'"),
         ({"fields": []}, "fields must be a list"),
-        ({"_assign_ids": True}, "_assign_ids needs id_generator_path"),
         ({"_generate_ids": True, "_assign_ids": True}, "not both"),
     ],
 )

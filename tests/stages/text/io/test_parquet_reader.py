@@ -121,8 +121,8 @@ def test_the_composite_lists_and_reads() -> None:
     assert (partitioning.files_per_partition, partitioning.file_extensions) == (2, [".pq"])
     assert isinstance(stage, ParquetReaderStage)
     assert (stage.fields, stage.name, stage.resources.cpus) == (["a"], "parquet_reader", 1.0)
-    with pytest.raises(OptionError, match="id_generator_path"):
-        ParquetReader("in", _assign_ids=True)
+    with pytest.raises(OptionError, match="not both"):
+        ParquetReader("in", _assign_ids=True, _generate_ids=True)
     with pytest.raises(NotImplementedError):
         ParquetReader("in", task_type="video").decompose()
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nemo_curator.engine.fingerprint import digest_of
+from nemo_curator.errors import DataError
 from nemo_curator.stages.text import modifiers, recipes
 from nemo_curator.stages.text.modifiers import DocumentModifier, Modify
 from nemo_curator.tasks import DocumentBatch
@@ -75,6 +76,13 @@ def test_any_text_becomes_a_text(name: str, kind: str) -> None:
 @settings(max_examples=40, deadline=None)
 def test_no_text_breaks_a_modifier(name: str, text: str) -> None:
     check(name, text)
+
+
+@pytest.mark.parametrize("name", MODIFIERS)
+def test_a_column_of_numbers_is_an_error_that_names_it(name: str) -> None:
+    stage = Modify(MODIFIERS[name], "n", name="change")
+    with pytest.raises(DataError, match=r"stage 'change': column 'n' of task d is not text"):
+        stage.process(DocumentBatch(dataset_name="d", data=pd.DataFrame({"n": [1, 2]})))
 
 
 # The suite's time limit is what fails a search in quadratic time: that would take minutes here, and hours in the soak.

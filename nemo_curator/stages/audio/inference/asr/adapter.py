@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from nemo_curator.errors import OptionError
+from nemo_curator.stages.audio.inference.adapters import AudioAdapter
 
 if TYPE_CHECKING:
     from nemo_curator.stages.audio.common.decoding import Waveform
 
-__all__ = ["AsrAdapter", "AsrClip", "AsrResult", "load_adapter_class"]
+__all__ = ["AsrAdapter", "AsrClip", "AsrResult"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,55 +43,15 @@ class AsrResult:
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
-class AsrAdapter(ABC):
+class AsrAdapter(AudioAdapter):
     """A speech recogniser. Built in the driver, where it must stay small and picklable; `load_model` is called in each worker.
 
     Attributes:
-        sample_rate: What clips are resampled to, in Hz.
         languages: ISO 639-1 codes of what it understands; `None` for anything.
-
-    Args:
-        model_id: Which model: a path or a name, as the adapter understands it.
     """
 
-    sample_rate: int = 16000
     languages: frozenset[str] | None = None
-
-    def __init__(self, model_id: str) -> None:
-        self.model_id = model_id
-
-    def check(self) -> None:  # noqa: B027 - there may be nothing to do
-        """Look whether packages and files are there, before the run, in the driver. Raise a `CuratorError` that says what is missing."""
-
-    def download_weights_on_node(self) -> None:  # noqa: B027 - there may be nothing to do
-        """Make sure that the model is on this machine. Once for each."""
-
-    @abstractmethod
-    def load_model(self, *, num_gpus: float) -> None:
-        """Load the model. Once for each worker."""
-
-    def unload_model(self) -> None:  # noqa: B027 - there may be nothing to do
-        """Let go of the model. Once for each worker, also after failures; may come before `load_model` has ended well."""
 
     @abstractmethod
     def transcribe(self, clips: Sequence[AsrClip]) -> list[AsrResult]:
         """Return a result for every clip, in their order. What it raises costs, in the end, only the clips that it is raised for."""
-
-
-def load_adapter_class(target: str) -> type[AsrAdapter]:
-    """Return the adapter that an import path names: ``package.module.Class``, or ``package.module:Class``.
-
-    Raises:
-        OptionError: There is no such class, or it lacks what an adapter has.
-    """
-    module, _, name = target.replace(":", ".").rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        message = f"the adapter {target!r} cannot be imported: {error}. It must read package.module.Class"
-        raise OptionError(message) from error
-    wanted = ("download_weights_on_node", "load_model", "unload_model", "transcribe")
-    if lacking := [method for method in wanted if not callable(getattr(found, method, None))]:
-        message = f"{target!r} is no adapter: it has no {', '.join(lacking)}; see AsrAdapter in {__name__}"
-        raise OptionError(message)
-    return cast("type[AsrAdapter]", found)

@@ -27,6 +27,7 @@ class FasterWhisperAdapter(AsrAdapter):
         threads: Threads of one worker. More workers use a machine better than more threads.
         beam_size: Hypotheses that are followed at a time.
         vad_filter: Let Whisper pass over silence.
+        word_timestamps: Also say when every word is spoken, from the model's attention: ``alignment``, see `transcribe`.
         allow_download: Whether a model may be fetched from the hub.
     """
 
@@ -38,6 +39,7 @@ class FasterWhisperAdapter(AsrAdapter):
         threads: int = 1,
         beam_size: int = 5,
         vad_filter: bool = False,
+        word_timestamps: bool = False,
         allow_download: bool = False,
     ) -> None:
         super().__init__(model_id)
@@ -45,6 +47,7 @@ class FasterWhisperAdapter(AsrAdapter):
         self.threads = threads
         self.beam_size = beam_size
         self.vad_filter = vad_filter
+        self.word_timestamps = word_timestamps
         self.allow_download = allow_download
         if model_id.endswith(".en"):
             self.languages = frozenset({"en"})
@@ -95,12 +98,20 @@ class FasterWhisperAdapter(AsrAdapter):
         self._model = None
 
     def transcribe(self, clips: Sequence[AsrClip]) -> list[AsrResult]:
-        """Return the transcripts. ``extra`` has ``avg_logprob``, the mean log probability of a token, weighted by length."""
+        """Return the transcripts.
+
+        ``extra`` has ``avg_logprob``, the mean log probability of a token, weighted by length; and, with `word_timestamps`, ``alignment``: for
+        every word an object with ``word``, and ``start`` and ``end`` in seconds.
+        """
         return [self._transcribe(clip) for clip in clips]
 
     def _transcribe(self, clip: AsrClip) -> AsrResult:
         segments, info = self._model.transcribe(
-            clip.samples, language=clip.language, beam_size=self.beam_size, vad_filter=self.vad_filter
+            clip.samples,
+            language=clip.language,
+            beam_size=self.beam_size,
+            vad_filter=self.vad_filter,
+            word_timestamps=self.word_timestamps,
         )
         heard = list(segments)
         seconds = sum(segment.end - segment.start for segment in heard)
@@ -108,6 +119,12 @@ class FasterWhisperAdapter(AsrAdapter):
         if seconds > 0:
             weighted = sum(segment.avg_logprob * (segment.end - segment.start) for segment in heard)
             extra["avg_logprob"] = round(weighted / seconds, 4)
+        if self.word_timestamps:
+            extra["alignment"] = [
+                {"word": word.word.strip(), "start": round(float(word.start), 3), "end": round(float(word.end), 3)}
+                for segment in heard
+                for word in segment.words or ()
+            ]
         return AsrResult(" ".join(segment.text.strip() for segment in heard), info.language, extra)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from nemo_curator.backends.base import BaseExecutor
 from nemo_curator.errors import OptionError
 from nemo_curator.pipeline import WorkflowBase, WorkflowRunResult
 from nemo_curator.stages.deduplication.id_generator import CURATOR_DEDUP_ID_STR
-from nemo_curator.stages.deduplication.parts import GivenTasksStage, PartFolder
+from nemo_curator.stages.deduplication.parts import PartFolder
 from nemo_curator.stages.deduplication.removal_step_workflow import remove_duplicates
 from nemo_curator.stages.deduplication.report import Chart
 from nemo_curator.stages.deduplication.semantic.ranking import RankingStrategy
@@ -261,7 +261,7 @@ class TextSemanticDeduplicationWorkflow(WorkflowBase):
     def _embed(self, steps: Steps, groups: list[FileGroupTask], numbered: bool) -> None:
         fields = self.fields if numbered else [*self.fields, self.id_field]
         reader = reader_stage(self.input.filetype, fields, self.input.read_kwargs, generate=numbered)
-        source = GivenTasksStage(groups)
+        source = self.input.source(groups)
         steps.run("embedding", source, reader, self.embedder, self.writer, of="embedding", timed="embedding_time")
 
     def _remove(self, steps: Steps, groups: list[FileGroupTask]) -> None:

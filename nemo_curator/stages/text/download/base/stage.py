@@ -106,7 +106,7 @@ class DocumentIterateExtractStage(ProcessingStage[FileGroupTask, DocumentBatch])
         """
         import pandas as pd
 
-        rows = [row for path in task.data for row in self._documents(str(path))]
+        rows = [row for path in task.paths for row in self._documents(path)]
         if not rows:
             return None
         frame = pd.DataFrame(rows, columns=pd.Index(self.outputs()[1]))

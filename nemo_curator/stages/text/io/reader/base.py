@@ -9,16 +9,21 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nemo_curator.errors import DataError, OptionError, require
+from nemo_curator.errors import ClusterError, DataError, IdGeneratorError, OptionError, require
 from nemo_curator.stages.base import CompositeStage, ProcessingStage
-from nemo_curator.stages.deduplication.id_generator import CURATOR_DEDUP_ID_STR, IdGeneratorBase, names_of_group
+from nemo_curator.stages.deduplication.id_generator import (
+    CURATOR_DEDUP_ID_STR,
+    IdGeneratorBase,
+    IdsOfActor,
+    names_of_group,
+)
 from nemo_curator.stages.file_partitioning import FilePartitioningStage
 from nemo_curator.stages.resources import Resources
 from nemo_curator.stages.text.io.reader.numbering import CountRowsStage, NumberGroupsStage
 from nemo_curator.stages.worker_info import WorkerMetadata
 from nemo_curator.tasks import DocumentBatch, EmptyTask, FileGroupTask
 from nemo_curator.tasks.document import is_table
-from nemo_curator.utils.arrow_arrays import arrow_of
+from nemo_curator.utils.arrow_arrays import arrow_array
 from nemo_curator.utils.client_utils import is_remote_url
 from nemo_curator.utils.file_listing import local_path
 
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["BaseReader", "FileReader"]
+__all__ = ["BaseReader", "DocumentReader", "FileReader"]
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +46,8 @@ class BaseReader(ProcessingStage[FileGroupTask, DocumentBatch]):
         allow_empty: Whether a group without a single row is a batch without rows instead of an error.
         _generate_ids: Add a column ``_curator_dedup_id``, numbered from the first id that the task says.
         _assign_ids: Add that column as it was given out by an earlier run over the same groups of files.
-        id_generator_path: The file with the ids, a path or URL, as `IdGeneratorBase.to_disk` writes it: `_assign_ids` reads it.
+        id_generator_path: The file with the ids, a path or URL, as `IdGeneratorBase.to_disk` writes it: `_assign_ids` reads it. Without
+            one the actor of `create_id_generator_actor` is asked.
     """
 
     fields: list[str] | None = None
@@ -64,14 +70,9 @@ class BaseReader(ProcessingStage[FileGroupTask, DocumentBatch]):
             message = f"stage {self.name!r}: give _generate_ids or _assign_ids, not both"
             raise OptionError(message)
         path = self.id_generator_path
-        if self._assign_ids and path is None:
-            message = (
-                f"stage {self.name!r}: _assign_ids needs id_generator_path, the file in which the run that gave ids out "
-                "has noted them; to give out new ones say _generate_ids=True"
-            )
-            raise OptionError(message)
         self.id_generator_path = path if path is None or is_remote_url(path) else local_path(path)
         self._ids: IdGeneratorBase | None = None
+        self._actor = IdsOfActor() if self._assign_ids and path is None else None
         self.read_kwargs = dict(self.read_kwargs or {})
         self.outputs_are_complete = self.fields is not None
 
@@ -114,14 +115,24 @@ class BaseReader(ProcessingStage[FileGroupTask, DocumentBatch]):
             self._ids = self._load_ids()
 
     def _load_ids(self) -> IdGeneratorBase:
-        assert self.id_generator_path is not None
-        return IdGeneratorBase.from_disk(self.id_generator_path, self._storage_options)
+        if self.id_generator_path is not None:
+            return IdGeneratorBase.from_disk(self.id_generator_path, self._storage_options)
+        assert self._actor is not None
+        try:
+            return self._actor.known()
+        except (IdGeneratorError, ClusterError) as error:
+            message = (
+                f"stage {self.name!r}: _assign_ids needs the ids that were given out before, and id_generator_path, the file in which they "
+                f"are noted, is not given, so the actor of create_id_generator_actor is asked: {error}. To give out new ids say "
+                "_generate_ids=True"
+            )
+            raise IdGeneratorError(message) from error
 
     def count_rows(self, task: FileGroupTask) -> int:
         """Return how many rows `process` would read; raises what it raises."""
         if task.byte_range is not None:
-            return self.count_part(str(task.data[0]), *task.byte_range)
-        return sum(self.count_file(str(path)) for path in task.data)
+            return self.count_part(task.paths[0], *task.byte_range)
+        return sum(self.count_file(path) for path in task.paths)
 
     def count_file(self, path: str) -> int:
         """Return how many rows a file has. A subclass may know without reading all of it."""
@@ -139,9 +150,9 @@ class BaseReader(ProcessingStage[FileGroupTask, DocumentBatch]):
             DataError: A file is not of the format, or there is not a single row.
         """
         if task.byte_range is not None:
-            part = self.read_part(str(task.data[0]), *task.byte_range)
+            part = self.read_part(task.paths[0], *task.byte_range)
             return self._batch(task, part) if len(part) else None
-        parts = self.read_files(list(map(str, task.data)))
+        parts = self.read_files(task.paths)
         rows = sum(len(part) for part in parts)
         if rows == 0 and not self.allow_empty:
             files = ", ".join(map(str, task.data[:3])) + (", ..." if len(task.data) > 3 else "")
@@ -171,7 +182,7 @@ class BaseReader(ProcessingStage[FileGroupTask, DocumentBatch]):
                 first, last = ids.get_batch_range(names_of_group(task))
             except KeyError as error:
                 message = (
-                    f"stage {self.name!r}: {self.id_generator_path} has no ids for {task.data[0]} as a group of {len(task.data)} file(s). "
+                    f"stage {self.name!r}: {self.id_generator_path or 'the actor'} has no ids for {task.data[0]} as a group of {len(task.data)} file(s). "
                     "Files must be grouped as they were when ids were given out: the same input_blocksize or files_per_partition"
                 )
                 raise DataError(message) from error
@@ -224,11 +235,40 @@ def _numbered(data: Any, first: int, stage: str) -> Any:
         return data
     ids = np.arange(first, first + len(data), dtype=np.int64)
     if is_table(data):
-        return data.append_column(CURATOR_DEDUP_ID_STR, arrow_of(ids))
+        return data.append_column(CURATOR_DEDUP_ID_STR, arrow_array(ids))
     return data.assign(**{CURATOR_DEDUP_ID_STR: ids})
 
 
-class FileReader(CompositeStage[EmptyTask, DocumentBatch]):
+class DocumentReader(CompositeStage[EmptyTask, DocumentBatch]):
+    """What users write to read documents: it becomes the stages that `_parts` returns. Subclasses are dataclasses.
+
+    Attributes:
+        task_type: Only ``"document"`` exists.
+    """
+
+    task_type: str
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self._parts()  # refuses wrong options where the user wrote them
+
+    @abstractmethod
+    def _parts(self) -> list[ProcessingStage[Any, Any]]:
+        """Return the stage that lists what there is, and those behind it up to the one that reads."""
+
+    def decompose(self) -> list[ProcessingStage[Any, Any]]:
+        """Return the stage that lists what there is and the stage that reads it.
+
+        Raises:
+            NotImplementedError: A task type other than documents is asked for.
+        """
+        if self.task_type != "document":
+            message = f"stage {self.name!r} reads documents only; task_type={self.task_type!r} does not exist"
+            raise NotImplementedError(message)
+        return self._parts()
+
+
+class FileReader(DocumentReader):
     """List files, then read them: what the readers that users write stand for. Subclasses are dataclasses.
 
     Attributes:
@@ -259,24 +299,9 @@ class FileReader(CompositeStage[EmptyTask, DocumentBatch]):
     allow_empty: bool
     id_generator_path: str | None
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        self._parts()  # refuses wrong options where the user wrote them
-
     @abstractmethod
     def _reader_stage(self) -> BaseReader:
         """Return the stage that reads a group of files."""
-
-    def decompose(self) -> list[ProcessingStage[Any, Any]]:
-        """Return the stage that lists files and the stage that reads them.
-
-        Raises:
-            NotImplementedError: A task type other than documents is asked for.
-        """
-        if self.task_type != "document":
-            message = f"stage {self.name!r} reads documents only; task_type={self.task_type!r} does not exist"
-            raise NotImplementedError(message)
-        return self._parts()
 
     def _parts(self) -> list[ProcessingStage[Any, Any]]:
         reader = self._reader_stage()
@@ -292,7 +317,7 @@ class FileReader(CompositeStage[EmptyTask, DocumentBatch]):
         )
         if not self._generate_ids:
             return [partitioning, reader]
-        numbering = NumberGroupsStage(self.id_generator_path, storage_options)
+        numbering = NumberGroupsStage(self.id_generator_path, storage_options, ask_actor=self.id_generator_path is None)
         return [partitioning, CountRowsStage(reader), numbering, reader]
 
     def get_description(self) -> str:

@@ -10,6 +10,7 @@ from nemo_curator.errors import DataError, OptionError, require
 from nemo_curator.stages.text.io.reader.base import BaseReader, FileReader
 from nemo_curator.stages.text.io.reader.source import read_content
 from nemo_curator.stages.text.utils.decoding import decode
+from nemo_curator.utils.arrow_arrays import arrow_array
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,9 +101,9 @@ class TextFileReaderStage(BaseReader):
         import pyarrow as pa
 
         found = [(text, path) for path in paths if (text := self._content(path)) is not None]
-        columns = {self.text_field: pa.array([text for text, _ in found], pa.string())}
+        columns = {self.text_field: arrow_array([text for text, _ in found], pa.string())}
         if self.path_field:
-            columns[self.path_field] = pa.array([path for _, path in found], pa.string())
+            columns[self.path_field] = arrow_array([path for _, path in found], pa.string())
         return [pa.table(columns)]
 
     def _content(self, path: str) -> str | None:

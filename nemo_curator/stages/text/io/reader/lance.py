@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from nemo_curator.errors import DataError, InputError, OptionError, require
-from nemo_curator.stages.base import CompositeStage, ProcessingStage
+from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.stages.resources import Resources
+from nemo_curator.stages.text.io.reader.base import DocumentReader
 from nemo_curator.tasks import DocumentBatch, EmptyTask, LanceReadTask
 from nemo_curator.utils.client_utils import is_remote_url
 from nemo_curator.utils.file_listing import local_path
@@ -192,7 +193,7 @@ class LanceReaderStage(ProcessingStage[LanceReadTask, DocumentBatch]):
 
 
 @dataclass
-class LanceReader(CompositeStage[EmptyTask, DocumentBatch]):
+class LanceReader(DocumentReader):
     """Read a Lance data set: `LancePartitioningStage` and `LanceReaderStage` say what the arguments mean. Needs the extra ``lance``."""
 
     path: str
@@ -203,21 +204,6 @@ class LanceReader(CompositeStage[EmptyTask, DocumentBatch]):
     fragment_ids: list[int] | None = None
     task_type: str = "document"
     name: str = "lance_reader"
-
-    def __post_init__(self) -> None:
-        super().__init__()
-        self._parts()  # refuses wrong options where the user wrote them
-
-    def decompose(self) -> list[ProcessingStage[Any, Any]]:
-        """Return the stage that lists fragments and the stage that reads them.
-
-        Raises:
-            NotImplementedError: A task type other than documents is asked for.
-        """
-        if self.task_type != "document":
-            message = f"stage {self.name!r} reads documents only; task_type={self.task_type!r} does not exist"
-            raise NotImplementedError(message)
-        return self._parts()
 
     def _parts(self) -> list[ProcessingStage[Any, Any]]:
         options = dict(self.read_kwargs or {})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nemo_curator.errors import DataError
 from nemo_curator.stages.base import ProcessingStage, Topology
-from nemo_curator.stages.deduplication.id_generator import IdGeneratorBase, names_of_group
+from nemo_curator.stages.deduplication.id_generator import IdGeneratorBase, IdsOfActor, names_of_group
 from nemo_curator.stages.resources import Resources
 from nemo_curator.tasks import FileGroupTask
 from nemo_curator.utils.client_utils import is_remote_url
@@ -54,6 +54,8 @@ class NumberGroupsStage(ProcessingStage[FileGroupTask, FileGroupTask]):
         id_generator_path: Where to note the ids, for reading the same files with the same ids later; `None` for nowhere.
         storage_options: For the filesystem of a URL.
         name: Name of the stage.
+        ask_actor: Let the actor of `create_id_generator_actor` give the ids out, if the cluster has it; it goes on behind those that it
+            has given out before.
     """
 
     topology = Topology.BARRIER
@@ -65,11 +67,13 @@ class NumberGroupsStage(ProcessingStage[FileGroupTask, FileGroupTask]):
         id_generator_path: str | None = None,
         storage_options: dict[str, Any] | None = None,
         name: str = "number_groups",
+        ask_actor: bool = False,
     ) -> None:
         path = id_generator_path
         self.id_generator_path = path if path is None or is_remote_url(path) else local_path(path)
         self.storage_options = storage_options
         self.name = name
+        self._actor = IdsOfActor() if ask_actor else None
 
     def outputs(self) -> tuple[list[str], list[str]]:
         """Return that tasks carry a list of paths."""
@@ -81,17 +85,17 @@ class NumberGroupsStage(ProcessingStage[FileGroupTask, FileGroupTask]):
 
     def process_batch(self, tasks: list[FileGroupTask]) -> list[FileGroupTask]:
         """Return all groups, in the order in which they came, with their first ids."""
+        order = sorted(range(len(tasks)), key=lambda at: (list(map(str, tasks[at].data)), tasks[at].byte_range or ()))
+        groups = [(names_of_group(tasks[at]), rows_counted(tasks[at], self.name)) for at in order]
         generator = IdGeneratorBase()
-        first: dict[int, int] = {}
-        for at in sorted(
-            range(len(tasks)), key=lambda at: (list(map(str, tasks[at].data)), tasks[at].byte_range or ())
-        ):
-            first[at] = generator.register_batch(names_of_group(tasks[at]), rows_counted(tasks[at], self.name))
+        given = None if self._actor is None else self._actor.register(groups)
+        first = dict(zip(order, generator.register_batches(groups) if given is None else given, strict=True))
         if self.id_generator_path is not None:
             if not is_remote_url(self.id_generator_path):
                 os.makedirs(os.path.dirname(self.id_generator_path), exist_ok=True)
             generator.to_disk(self.id_generator_path, self.storage_options)
-        return [_with_config(task, first_id=first[at]) for at, task in enumerate(tasks)]
+        numbered = [_with_config(task, first_id=first[at]) for at, task in enumerate(tasks)]
+        return [task.reached_with(self.storage_options) for task in numbered]
 
 
 def rows_counted(task: FileGroupTask, stage: str) -> int:

@@ -134,7 +134,7 @@ class MegatronTokenizerWriter(BaseWriter):
             self._folder.writing(f"{name.removesuffix('.bin')}.idx") as index,
             self._folder.writing(name) as tokens,
         ):
-            for document in self._documents(Rows(task).texts(self.text_field)):
+            for document in self._documents(Rows(task).texts(self.text_field, self.name)):
                 lengths.append(len(document))
                 tokens.write(np.asarray(document, dtype=kind).tobytes())
             index.write(_index(lengths, kind.itemsize))

@@ -1,0 +1,1 @@
+"""A Prometheus that reads the metrics of Ray clusters which this package starts."""
