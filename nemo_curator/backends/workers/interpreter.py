@@ -88,8 +88,7 @@ class Reserve:
 
     def keep(self, interpreter: Interpreter) -> None:
         """Take one that has nothing to do any more; it is ended if it has grown large, or if the reserve is closed."""
-        size = private_bytes(interpreter.process.pid)
-        if self._closed or size is None or size > _MOST_BYTES:
+        if self._closed or (private_bytes(interpreter.process.pid) or 0) > _MOST_BYTES:
             interpreter.kill()
         else:
             self._waiting.append(interpreter)

@@ -11,6 +11,7 @@ import pytest
 
 from nemo_curator.backends.local import LocalExecutor
 from nemo_curator.backends.workers.interpreter import Interpreter, Reserve
+from nemo_curator.engine.memory import private_bytes
 from nemo_curator.errors import StageFailed
 from nemo_curator.pipeline import Pipeline
 from nemo_curator.stages.base import ProcessingStage
@@ -39,6 +40,14 @@ class Signing(ProcessingStage[Number, Number]):
 
     def teardown(self) -> None:
         (self.folder / f"{self.run}-teardown-{os.getpid()}").touch()
+
+
+class Growing(Signing):
+    """Leaves in its process what nobody frees."""
+
+    def setup(self, worker_metadata: WorkerMetadata | None = None) -> None:
+        super().setup(worker_metadata)
+        os.__dict__["_left_behind"] = b"1" * (300 << 20)
 
 
 def _run(executor: LocalExecutor, folder: Path, run: str, *, number: int = 0, **changes: Any) -> int:
@@ -107,6 +116,13 @@ def test_a_process_that_died_in_between_is_replaced(executor: LocalExecutor, tmp
         first = _run(executor, tmp_path, "first")
         os.kill(first, signal.SIGKILL)
         assert _run(executor, tmp_path, "second") != first
+
+
+@pytest.mark.skipif(private_bytes(os.getpid()) is None, reason="this system does not tell what memory a process has")
+def test_a_process_that_has_grown_is_not_kept(executor: LocalExecutor, tmp_path: Path) -> None:
+    with executor.keeping_workers():
+        Pipeline("growing", stages=[Growing(tmp_path, "first")]).run(executor, [Number("n", 0)])
+        assert _run(executor, tmp_path, "second") != _process_of(tmp_path, "first")
 
 
 @pytest.mark.parametrize(
