@@ -120,7 +120,7 @@ def test_errors_of_recognisers(engine: str) -> None:
 @pytest.mark.timeout(300)
 def test_boundaries_of_speech() -> None:
     pytest.importorskip("onnxruntime")
-    pytest.importorskip("silero_vad")
+    pytest.importorskip("faster_whisper")
     from examples.audio.accuracy import boundaries
 
     table = rows("audio.md", "| noise (RMS) |")
