@@ -189,7 +189,7 @@ def open_video(
     Args:
         source: Bytes, a path, or a path on another filesystem, which is read piece by piece.
         limits: What it may be at most.
-        threads: Threads of the decoder.
+        threads: Threads of the decoder. With more than one, what a damaged video lacks may be filled in differently from run to run.
         motion_vectors: Let frames carry the motion vectors of the codec as side data.
 
     Raises:

@@ -140,7 +140,8 @@ class ClipTranscodingStage(ProcessingStage[VideoTask, VideoTask]):
     however long the video is. A clip that cannot be cut stays, without a buffer and with a sentence in ``errors["transcode"]``.
 
     Attributes:
-        num_cpus_per_worker: CPUs of a worker; the decoder gets as many threads. One worker for each core is the fastest for many videos.
+        num_cpus_per_worker: CPUs of a worker; the decoder gets as many threads. One worker for each core is the fastest for many videos, and
+            the only number with which clips of a damaged video always have the same bytes.
         encoder: ``libx264``, ``libvpx-vp9``, ``mpeg4``, or, if this PyAV has it, ``libopenh264`` or ``h264_nvenc``.
         encoder_threads: Threads of an encoder.
         encode_batch_size: Of no effect: clips are encoded as the video is decoded.
