@@ -18,7 +18,7 @@ def main(workers: str, film: str, target: str) -> None:
         FixedStrideExtractorStage(10, 10, 0.5),
         # Chunks of about a minute: that much of the film stands in a worker's memory, encoded.
         VideoChunkingStage(num_clips_per_chunk=8),
-        ClipTranscodingStage(),
+        ClipTranscodingStage(encoder_options={"preset": "ultrafast"}),
         ClipWriterStage(target, film),
     ]
     pipeline = Pipeline("film", stages=stages)

@@ -53,7 +53,7 @@ def cut(start: int, film: str, folder: Path, stop: float) -> int:
 
 def _open(folder: Path, index: int, source: Any) -> tuple[Any, Any]:
     out = av.open(str(folder / f".{index}.part"), "w", format="mp4")
-    options = {"preset": "veryfast", "crf": "23", "x264-params": "cpu-independent=1"}
+    options = {"preset": "ultrafast", "crf": "23", "x264-params": "cpu-independent=1"}
     stream: Any = out.add_stream("libx264", rate=source.average_rate, options=options)
     stream.width, stream.height, stream.pix_fmt = source.width, source.height, "yuv420p"
     stream.codec_context.time_base = Fraction(1, 60_000)

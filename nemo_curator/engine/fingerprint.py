@@ -93,12 +93,9 @@ def _of_stage(planned: PlannedStage) -> StageFingerprint:
 
 def _state_of(value: object) -> dict[str, Any]:
     """Return the attributes that say what an object is: of a class that says what of it travels, these; what it has loaded is not among them."""
-    own_way: Any = getattr(type(value), "__getstate__", None)
-    if own_way is not None and own_way is not getattr(object, "__getstate__", None):
-        with contextlib.suppress(Exception):  # whatever it raises; then everything counts
-            travels = own_way(value)
-            if isinstance(travels, dict):
-                return cast("dict[str, Any]", travels)
+    told = _told_by(value)
+    if told is not None:
+        return told
     state = dict(vars(value)) if hasattr(value, "__dict__") else {}
     for base in type(value).__mro__:
         slots = vars(base).get("__slots__", ())
@@ -106,6 +103,17 @@ def _state_of(value: object) -> dict[str, Any]:
             if hasattr(value, name):
                 state[name] = getattr(value, name)
     return state
+
+
+def _told_by(value: object) -> dict[str, Any] | None:
+    """Return what the `__getstate__` of an object's own class says, if it has one."""
+    own_way: Any = getattr(type(value), "__getstate__", None)
+    if own_way is not None and own_way is not getattr(object, "__getstate__", None):
+        with contextlib.suppress(Exception):  # whatever it raises; then everything counts
+            told = own_way(value)
+            if isinstance(told, dict):
+                return cast("dict[str, Any]", told)
+    return None
 
 
 class _Digest:
@@ -202,6 +210,10 @@ class _Digest:
 
     def _of_object(self, value: Any) -> Iterator[str]:
         yield self.of(cast("Any", type(value)))
+        told = _told_by(value)
+        if told is not None:
+            yield self.of(told)
+            return
         state = _state_of(value)
         if state and type(value).__reduce_ex__ is object.__reduce_ex__ and type(value).__reduce__ is object.__reduce__:
             yield self.of(state)

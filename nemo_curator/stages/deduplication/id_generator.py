@@ -247,8 +247,12 @@ class IdsOfActor:
     def __init__(self, address: str | None = None) -> None:
         self.address = address
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return IdsOfActor, (cluster_address() or self.address,)
+
     def __getstate__(self) -> dict[str, Any]:
-        return {"address": cluster_address() or self.address}
+        # For fingerprints: a pipeline is the same wherever the actor is.
+        return {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> IdsOfActor:
         # A copy of a stage is no other stage: where its ids are is not one of its parameters.
