@@ -39,6 +39,7 @@ _THREADS = 2
 # Ray Data starts the next task of an operator when it looks after it has seen the end of the one before, a fifth of a second apart. With more
 # of them a task waits where it is to run, and not at the driver. Each is a process that Ray has to start, so only where there is one at a time.
 _TASKS_FOR_ONE = 2
+_WARM = 2
 # What `map_batches` has parameters for; other options of Ray go by a function.
 _NAMED = {"memory", "label_selector", "resources", "accelerator_type", "runtime_env"}
 
@@ -71,7 +72,12 @@ class RayDataExecutor(ForeignExecutor):
 
     def _engine(self, ray: Any, session: Session, tickets: list[Ticket]) -> Engine:
         from nemo_curator.backends.ray_data.engine import DatasetEngine
+        from nemo_curator.backends.ray_data.operators import warm_up
 
+        # While this process imports Ray Data, Ray starts the ones for the feed and for the first segment, which would wait for each other.
+        warming = ray.remote(warm_up).options(num_cpus=0, max_retries=0)
+        for _ in range(_WARM):
+            warming.remote()
         nodes = self._fitting_nodes(ray, session)
         shares = self._shares(session, nodes)
         labels = (

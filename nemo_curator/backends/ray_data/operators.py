@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from array import array
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from nemo_curator.engine.collector import Collector
 from nemo_curator.engine.parcel import Parcel
 from nemo_curator.engine.plan import Segment
 
-__all__ = ["Collecting", "Running", "feed", "parcels_of", "run_parcels", "table_of"]
+__all__ = ["Collecting", "Running", "feed", "parcels_of", "run_parcels", "table_of", "warm_up"]
 
 COLUMN = "parcel"
 _AT_ONCE = 8
@@ -22,14 +23,22 @@ def table_of(parcel: Parcel) -> Any:
     """Return a table with one row."""
     import pyarrow as pa
 
-    # The buffers of large frames are copied here, once; Ray's store then holds the table's as it is.
-    return pa.table({COLUMN: pa.array([pickle.dumps(parcel, protocol=5)], pa.large_binary())})
+    # The buffers of large frames are copied here, once; Ray's store then holds the table's as it is. `pyarrow.array` would copy them once
+    # more, and import pandas.
+    content = pickle.dumps(parcel, protocol=5)
+    buffers = [None, pa.py_buffer(array("q", (0, len(content)))), pa.py_buffer(content)]
+    return pa.table({COLUMN: pa.Array.from_buffers(pa.large_binary(), 1, buffers)})
 
 
 def parcels_of(table: Any) -> Iterator[Parcel]:
     """Yield what a table holds."""
     for value in table.column(COLUMN):
         yield pickle.loads(value.as_buffer())
+
+
+def warm_up() -> None:
+    """Do nothing, in a process that Ray starts for it and then has at hand, with what every operator imports."""
+    import ray.data  # noqa: F401
 
 
 def feed(_: Any, steward: Any) -> Iterator[Any]:
