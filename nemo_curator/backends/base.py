@@ -160,6 +160,11 @@ class BaseExecutor(ABC):
             if ended is not None:
                 ended(session.report)
 
+    @property
+    def cluster_address(self) -> str | None:
+        """Address of the Ray cluster that runs go to, as far as it is known now; `None` where there is none."""
+        return None
+
     @contextmanager
     def keeping_workers(self) -> Generator[None]:
         """Let runs that follow one another in a ``with`` block share processes, where starting them takes as long as a small run.

@@ -15,6 +15,7 @@ from nemo_curator.backends.utils import register_loguru_serializer
 from nemo_curator.engine.options import Options, RunOptions
 from nemo_curator.engine.session import Session
 from nemo_curator.errors import EngineLost
+from nemo_curator.utils.ray_connection import cluster_address
 
 __all__ = ["ClusterExecutor", "ClusterOptions", "module_folders"]
 
@@ -63,6 +64,11 @@ class ClusterExecutor(BaseExecutor):
 
     def _read_options(self, given: Mapping[str, Any]) -> None:
         self.cluster = self.options_class.parse(given, where=type(self).__name__, others=RunOptions.names())
+
+    @property
+    def cluster_address(self) -> str | None:
+        """Address of the cluster: that of the options, or the one that this process is connected to, or that of `RAY_ADDRESS`."""
+        return self.cluster.address or cluster_address()
 
     def _run(self, session: Session) -> Iterator[None]:
         register_loguru_serializer()

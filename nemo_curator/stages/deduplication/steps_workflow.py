@@ -27,7 +27,7 @@ from nemo_curator.tasks import FileGroupTask, Task
 from nemo_curator.utils.client_utils import is_remote_url
 from nemo_curator.utils.file_listing import local_path
 from nemo_curator.utils.file_utils import FILETYPE_TO_DEFAULT_EXTENSIONS
-from nemo_curator.utils.ray_connection import cluster_address, joined_cluster
+from nemo_curator.utils.ray_connection import joined_cluster
 
 __all__ = ["DedupInput", "Steps", "check_filetype", "reader_stage", "refuse_other_ids", "run_whole"]
 
@@ -80,15 +80,13 @@ def run_whole(pipeline: Pipeline, executor: BaseExecutor | None, checkpoint_path
     return pipeline.run(executor, checkpoint_path=checkpoint, return_outputs=True) or []
 
 
-def refuse_other_ids(executor: BaseExecutor | None) -> None:
+def refuse_other_ids(executor: BaseExecutor) -> None:
     """Raise `IdGeneratorError` if the cluster of a run has an actor that gives out ids: the workflow numbers documents itself.
 
     Raises:
         ClusterError: The cluster that was named cannot be joined.
     """
-    if executor is not None and executor.name == "local":
-        return
-    address = getattr(getattr(executor, "cluster", None), "address", None) or cluster_address()
+    address = executor.cluster_address
     if address is not None:
         with joined_cluster(address):
             refuse_id_generator_actor("number documents")
