@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from nemo_curator.errors import ClusterError, require
@@ -18,6 +18,7 @@ __all__ = [
     "QUIET_ENVIRONMENT",
     "QUIET_OPTIONS",
     "cluster_address",
+    "connected_by",
     "environment_kept",
     "handlers_kept",
     "join",
@@ -81,20 +82,36 @@ def joined_cluster(address: str | None = None) -> Iterator[Any]:
     """
     require("ray", extra="ray", purpose="what lives on a Ray cluster")
     address = address or os.environ.get("RAY_ADDRESS") or None
+
+    def connect(ray: Any) -> None:
+        if address is None:
+            message = (
+                "no Ray cluster was named, and none is started for this, as it would end at once; start one (RayClient, or "
+                "ray start --head) and name it with RAY_ADDRESS, or connect with ray.init(address=...)"
+            )
+            raise ClusterError(message)
+        join(ray, address)
+
+    with connected_by(connect) as ray:
+        yield ray
+
+
+@contextlib.contextmanager
+def connected_by(connect: Callable[[Any], None], variables: Mapping[str, str] | None = None) -> Iterator[Any]:
+    """Give the module `ray`, connected; disconnect afterwards if it was not connected before. Ray must be installed.
+
+    Args:
+        connect: Connects the module that it is given; called if it is not connected.
+        variables: What the environment has besides, while Ray is imported and connects.
+    """
     with environment_kept():
-        os.environ.update(QUIET_ENVIRONMENT)
+        os.environ.update({**(variables or {}), **QUIET_ENVIRONMENT})
         import ray  # pyright: ignore[reportMissingImports]
 
         ours = not ray.is_initialized()
         if ours:
-            if address is None:
-                message = (
-                    "no Ray cluster was named, and none is started for this, as it would end at once; start one (RayClient, or "
-                    "ray start --head) and name it with RAY_ADDRESS, or connect with ray.init(address=...)"
-                )
-                raise ClusterError(message)
             with handlers_kept():
-                join(ray, address)
+                connect(ray)
     try:
         yield ray
     finally:

@@ -11,12 +11,13 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nemo_curator.engine.machine import detect_machine
 from nemo_curator.errors import require
-from nemo_curator.utils.ray_connection import QUIET_ENVIRONMENT, QUIET_OPTIONS, environment_kept, handlers_kept, join
+from nemo_curator.utils.ray_connection import QUIET_OPTIONS, connected_by, environment_kept, handlers_kept, join
 
 __all__ = ["connected", "environment_kept", "handlers_kept", "named"]
 
@@ -50,25 +51,12 @@ def connected(address: str | None, *, dashboard: bool = False) -> Iterator[Any]:
     """
     require("ray", extra="ray", purpose="this backend")
     address = address or os.environ.get("RAY_ADDRESS") or None
-    with environment_kept():
-        if address is None:
-            os.environ.update(_LOOPBACK)
-        os.environ.update(QUIET_ENVIRONMENT)
-        import ray
-
-        ours = not ray.is_initialized()
-        if ours:
-            with handlers_kept():
-                _connect(ray, address, dashboard=dashboard)
-    try:
+    connect = partial(_connect, address=address, dashboard=dashboard)
+    with connected_by(connect, _LOOPBACK if address is None else None) as ray:
         yield ray
-    finally:
-        if ours:
-            with handlers_kept():
-                ray.shutdown()
 
 
-def _connect(ray: Any, address: str | None, *, dashboard: bool) -> None:
+def _connect(ray: Any, *, address: str | None, dashboard: bool) -> None:
     if address is None:
         os.environ.update(_LIMITS)
         # Ray finds its own programs on the path, which need not know this interpreter's folder.
