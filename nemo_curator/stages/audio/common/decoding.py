@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Waveform = np.ndarray[Any, np.dtype[np.float32]]
 
-__all__ = ["AudioInfo", "audio_info", "read_audio"]
+__all__ = ["AudioInfo", "audio_info", "read_audio", "require_decoding"]
 
 _BLOCK = 1 << 16
 # FFmpeg keeps so many channels where PyAV looks for them.
@@ -51,6 +51,12 @@ _CONTAINERS = (
     ),
     *("mpeg", "mpegts", "ogg", "tta", "w64", "wav", "webm", "wv", "3gp"),
 )
+
+
+def require_decoding(stage: str) -> None:
+    """Raise `MissingExtra` if the packages that read and resample audio are not there; for the `check_before_run` of a stage of that name."""
+    for package in ("soundfile", "scipy"):
+        require(package, extra="audio", purpose=f"stage {stage!r}")
 
 
 @dataclass(frozen=True, slots=True)

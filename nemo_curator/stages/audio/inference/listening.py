@@ -7,7 +7,8 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from nemo_curator.errors import StageContractError, TransientError, require
+from nemo_curator.errors import StageContractError, TransientError
+from nemo_curator.stages.audio.common.decoding import require_decoding
 from nemo_curator.stages.audio.common.limits import DEFAULT_LIMITS, AudioLimits, UnreadableAudio
 from nemo_curator.stages.audio.common.notes import add_note
 from nemo_curator.stages.audio.common.refusals import task_name
@@ -64,8 +65,7 @@ class ListeningStage(ProcessingStage[AudioTask, AudioTask]):
 
     def check_before_run(self) -> None:
         """Raise if packages or files are missing."""
-        for package in ("soundfile", "scipy"):
-            require(package, extra="audio", purpose=f"stage {self.name!r}")
+        require_decoding(self.name)
         if check := getattr(self._adapter, "check", None):
             check()
 

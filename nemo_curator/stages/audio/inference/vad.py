@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nemo_curator.errors import OptionError, require
+from nemo_curator.errors import OptionError
+from nemo_curator.stages.audio.common.decoding import require_decoding
 from nemo_curator.stages.audio.common.limits import DEFAULT_LIMITS, AudioLimits, UnreadableAudio
 from nemo_curator.stages.audio.common.refusals import refused, task_name
 from nemo_curator.stages.audio.common.waveforms import heard
@@ -75,8 +76,7 @@ class WhisperXVADStage(ProcessingStage[AudioTask, AudioTask]):
 
     def check_before_run(self) -> None:
         """Raise `MissingExtra` or `InputError` if there is no detector."""
-        for package in ("soundfile", "scipy"):
-            require(package, extra="audio", purpose=f"stage {self.name!r}")
+        require_decoding(self.name)
         self.model.locate()
 
     def setup(self, worker_metadata: WorkerMetadata | None = None) -> None:

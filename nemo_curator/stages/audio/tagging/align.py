@@ -6,7 +6,8 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nemo_curator.errors import DataError, OptionError, require
+from nemo_curator.errors import DataError, OptionError
+from nemo_curator.stages.audio.common.decoding import require_decoding
 from nemo_curator.stages.audio.common.limits import DEFAULT_LIMITS, AudioLimits, UnreadableAudio
 from nemo_curator.stages.audio.common.refusals import refused, task_name
 from nemo_curator.stages.audio.common.waveforms import heard
@@ -62,8 +63,7 @@ class NeMoASRAlignerStage(ProcessingStage[AudioTask, AudioTask]):
 
     def check_before_run(self) -> None:
         """Raise if packages or the model are missing."""
-        for package in ("soundfile", "scipy"):
-            require(package, extra="audio", purpose=f"stage {self.name!r}")
+        require_decoding(self.name)
         self._recogniser.check()
 
     def setup_on_node(self, node_info: NodeInfo | None = None, worker_metadata: WorkerMetadata | None = None) -> None:

@@ -9,7 +9,8 @@ import posixpath
 from dataclasses import dataclass, field
 from typing import Any
 
-from nemo_curator.errors import OptionError, OutputError, require
+from nemo_curator.errors import OptionError, OutputError
+from nemo_curator.stages.audio.common.decoding import require_decoding
 from nemo_curator.stages.audio.common.limits import DEFAULT_LIMITS, AudioLimits, UnreadableAudio
 from nemo_curator.stages.audio.common.places import absolute, check_writable, require_text
 from nemo_curator.stages.audio.common.refusals import refused
@@ -71,8 +72,7 @@ class ResampleAudioStage(ProcessingStage[AudioTask, AudioTask]):
 
     def check_before_run(self) -> None:
         """Raise `OutputError` if the folder cannot be written, `MissingExtra` if packages are missing."""
-        for package in ("soundfile", "scipy"):
-            require(package, extra="audio", purpose=f"stage {self.name!r}")
+        require_decoding(self.name)
         check_writable(self.name, self._folder.path)
 
     def process(self, task: AudioTask) -> AudioTask | None:

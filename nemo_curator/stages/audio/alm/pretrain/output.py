@@ -8,9 +8,10 @@ import tarfile
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from nemo_curator.errors import OptionError, OutputError, require
+from nemo_curator.errors import OptionError, OutputError
 from nemo_curator.stages.audio.alm.pretrain.planning import count_in, recording_id
 from nemo_curator.stages.audio.alm.pretrain.stages import stats_of
+from nemo_curator.stages.audio.common.decoding import require_decoding
 from nemo_curator.stages.audio.common.entries import to_line
 from nemo_curator.stages.audio.common.limits import DEFAULT_LIMITS, AudioLimits, UnreadableAudio
 from nemo_curator.stages.audio.common.places import absolute, check_writable, require_text
@@ -77,8 +78,7 @@ class SnippetExtractionStage(ProcessingStage[AudioTask, AudioTask]):
 
     def check_before_run(self) -> None:
         """Raise `OutputError` if the folder cannot be written, `MissingExtra` if packages are missing."""
-        for package in ("soundfile", "scipy"):
-            require(package, extra="audio", purpose=f"stage {self.name!r}")
+        require_decoding(self.name)
         check_writable(self.name, self._folder.path)
 
     def process(self, task: AudioTask) -> AudioTask | None:

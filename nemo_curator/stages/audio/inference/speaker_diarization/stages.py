@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from nemo_curator.errors import OptionError, require
+from nemo_curator.errors import OptionError
+from nemo_curator.stages.audio.common.decoding import require_decoding
 from nemo_curator.stages.audio.common.limits import DEFAULT_LIMITS, AudioLimits, UnreadableAudio
 from nemo_curator.stages.audio.common.refusals import refused, task_name
 from nemo_curator.stages.audio.common.waveforms import heard
@@ -49,8 +50,7 @@ class DiarizationStage(ProcessingStage[AudioTask, AudioTask]):
 
     def check_before_run(self) -> None:
         """Raise if packages or the model are missing."""
-        for package in ("soundfile", "scipy"):
-            require(package, extra="audio", purpose=f"stage {self.name!r}")
+        require_decoding(self.name)
         self._diarizer.check()
 
     def setup(self, worker_metadata: WorkerMetadata | None = None) -> None:
