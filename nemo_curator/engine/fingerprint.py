@@ -94,8 +94,10 @@ def _of_stage(planned: PlannedStage) -> StageFingerprint:
 def _state_of(value: object) -> dict[str, Any]:
     """Return the attributes that say what an object is: of a class that says what of it travels, these; what it has loaded is not among them."""
     told = _told_by(value)
-    if told is not None:
-        return told
+    return _attributes_of(value) if told is None else told
+
+
+def _attributes_of(value: object) -> dict[str, Any]:
     state = dict(vars(value)) if hasattr(value, "__dict__") else {}
     for base in type(value).__mro__:
         slots = vars(base).get("__slots__", ())
@@ -214,7 +216,7 @@ class _Digest:
         if told is not None:
             yield self.of(told)
             return
-        state = _state_of(value)
+        state = _attributes_of(value)
         if state and type(value).__reduce_ex__ is object.__reduce_ex__ and type(value).__reduce__ is object.__reduce__:
             yield self.of(state)
             return

@@ -117,7 +117,7 @@ class PartFolder:
 
     def tasks_of_all(self) -> GivenTasksStage:
         """Return the stage that a step begins with which takes every file of this folder as a task."""
-        tasks = [self.task(name.removesuffix(".parquet")) for name in self.names()]
+        tasks = [self.task(name.removesuffix(PARQUET)) for name in self.names()]
         return GivenTasksStage(tasks, storage_options=self.storage_options)
 
     def commit(self, output: RunOutput) -> None:

@@ -16,7 +16,6 @@ from nemo_curator.stages.deduplication.exact.identification import (
 )
 from nemo_curator.stages.deduplication.id_generator import CURATOR_DEDUP_ID_STR
 from nemo_curator.stages.deduplication.parts import PartFolder, part_tasks
-from nemo_curator.stages.deduplication.report import Chart
 from nemo_curator.stages.deduplication.steps_workflow import DedupInput, Steps
 from nemo_curator.tasks import FileGroupTask
 from nemo_curator.utils.file_listing import METADATA_DIRNAME

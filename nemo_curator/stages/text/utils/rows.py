@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Rows"]
 
+_OF_TEXTS = {str, type(None)}
+
 
 class Rows:
     """Columns as Python lists: read once, cut together, written back at once.
@@ -74,7 +76,8 @@ class Rows:
             DataError: There is a value that is not text. `stage` is the name of the stage, for the message.
         """
         values = self.filled(name, missing)
-        if error := self.why_not_text(name, stage):
+        # Once for each batch of every pipeline of texts: what is not text is looked for only where there is some.
+        if not set(map(type, values)) <= _OF_TEXTS and (error := self.why_not_text(name, stage)):
             raise error
         return values
 
@@ -95,8 +98,6 @@ class Rows:
     def why_not_text(self, name: str, stage: str) -> DataError | None:
         """Return the error that says which values of a column are not text; `None` if there are only texts and missing ones."""
         values = self.filled(name, None)
-        if set(map(type, values)) <= {str, type(None)}:
-            return None
         others = [(at, value) for at, value in enumerate(values) if not isinstance(value, str | None)]
         if not others:
             return None
