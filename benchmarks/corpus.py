@@ -25,6 +25,7 @@ OUT = ROOT / "benchmarks" / "out"
 SHARDS = ROOT / "examples" / "data" / "multilingual_html"
 """The folder of the example corpus's files."""
 _SCRIPT = re.compile(r"<(script|style)\b.*?</\1>", re.DOTALL | re.IGNORECASE)
+_LONGEST_WORD = 20
 _TAG = re.compile(r"<[^>]*>")
 _MIB = 1024**2
 
@@ -92,7 +93,10 @@ def _copy(line: bytes, edited: float, chance: random.Random) -> bytes:
 
 
 def make_short_documents(number: int, files: int) -> Path:
-    """Return a folder with so many documents of 30 words, of which every tenth is nearly one that came before."""
+    """Return a folder with so many documents of 10 to 60 words of real pages, of which every tenth is nearly one that came before.
+
+    A document is made of stretches of ten words from anywhere, so that documents have no more in common than by chance.
+    """
     folder = OUT / f"short-{number}-{files}"
     if folder.exists():
         return folder
@@ -100,14 +104,17 @@ def make_short_documents(number: int, files: int) -> Path:
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     chance = random.Random(2)
-    vocabulary = [f"word{at}" for at in range(5000)]
+    # Scripts without spaces have "words" as long as sentences.
+    words = [word for document in _documents() for word in document["text"].split() if len(word) <= _LONGEST_WORD]
     before: list[str] = []
     for part, count in enumerate(number // files + (at < number % files) for at in range(files)):
-        with (aside / f"part-{part:03}.jsonl").open("w") as out:
+        with (aside / f"part-{part:03}.jsonl").open("w", encoding="utf-8") as out:
             for at in range(count):
-                words = chance.choices(vocabulary, k=30)
-                text = f"{chance.choice(before)} end" if at % 10 == 9 and before else " ".join(words)
-                out.write(json.dumps({"text": text}) + "\n")
+                begins = [chance.randrange(len(words) - 10) for _ in range(chance.randint(1, 6))]
+                text = " ".join(word for begin in begins for word in words[begin : begin + 10])
+                if at % 10 == 9 and before:
+                    text = f"{chance.choice(before)} end"
+                out.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
                 if at % 10 == 0:
                     before = [*itertools.islice(before, max(len(before) - 999, 0), None), text]
     os.replace(aside, folder)

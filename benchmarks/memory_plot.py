@@ -35,19 +35,29 @@ def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 30_000
     ours = watch(program("pressure_pipeline", count, 2, 0, BUDGET_GB))
     unbounded = watch(program("pressure_pool", "futures", count, 2))
-    figure, axes = plt.subplots(figsize=(8, 3.6))
-    for (seconds, megabytes), name in ((ours, "LocalExecutor(memory_gb=1)"), (unbounded, "ProcessPoolExecutor.map")):
-        axes.plot(seconds, megabytes, label=f"{name}: peak {max(megabytes):,.0f} MB")
-    axes.axhline(BUDGET_GB * 1024**3 / _MB, color="gray", linestyle="--", label="the budget")
-    axes.set_xlabel("seconds")
-    axes.set_ylabel("MB, driver and workers")
-    axes.set_title(f"{count:,} payloads of 100 kB, consumer 100 times slower than producer, 2 workers")
-    axes.legend()
-    figure.tight_layout()
-    figure.savefig(PICTURE, metadata={"Date": None})
+    draw(
+        PICTURE,
+        f"{count:,} payloads of 100 kB, consumer 100 times slower than producer, 2 workers",
+        {"LocalExecutor(memory_gb=1)": ours, "ProcessPoolExecutor.map": unbounded},
+        BUDGET_GB,
+    )
     print(
         json.dumps({"ours": max(ours[1]), "unbounded": max(unbounded[1]), "seconds": [ours[0][-1], unbounded[0][-1]]})
     )
+
+
+def draw(picture: Path, title: str, lines: dict[str, tuple[list[float], list[float]]], budget_gb: float) -> None:
+    """Draw memory over time, as `watch` returns it, with a line at the budget."""
+    figure, axes = plt.subplots(figsize=(8, 3.6))
+    for name, (seconds, megabytes) in lines.items():
+        axes.plot(seconds, megabytes, label=f"{name}: peak {max(megabytes):,.0f} MB")
+    axes.axhline(budget_gb * 1024**3 / _MB, color="gray", linestyle="--", label="the budget")
+    axes.set_xlabel("seconds")
+    axes.set_ylabel("MB, driver and workers")
+    axes.set_title(title)
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(picture, metadata={"Date": None})
 
 
 def watch(command: tuple[str, ...]) -> tuple[list[float], list[float]]:

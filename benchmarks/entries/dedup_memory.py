@@ -8,34 +8,36 @@ Against: nothing; it is our own promise. Parts are as many as there are half mil
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from benchmarks.corpus import OUT, make_short_documents
 from benchmarks.entries.exact_dedup import emptied
 from benchmarks.harness import Case, CaseResult, Scale
 from benchmarks.measure import program
 
-__all__ = ["cases", "conclude"]
+__all__ = ["COUNTS", "MEMORY_GB", "RESULTS", "cases", "command", "conclude"]
 
-_WORKERS, _BANDS, _ROWS, _MEMORY_GB = 2, 10, 6, 2
-_RESULTS = OUT / "dedup_memory"
+COUNTS = (1_000_000, 2_000_000, 4_000_000, 8_000_000)
+MEMORY_GB = 2
+RESULTS = OUT / "dedup_memory"
+_WORKERS, _BANDS, _ROWS, _FILES = 2, 10, 6, 32
 _OURS = "FuzzyDeduplicationWorkflow, memory_gb=2"
 
 
 def cases(scale: Scale) -> tuple[Case, ...]:
     """Return a case for each number of documents."""
-    counts = scale.pick((1_000_000, 2_000_000, 4_000_000, 8_000_000), (20_000, 40_000), (1000,))
-    return tuple(_case(count, scale) for count in counts)
+    return tuple(_case(count) for count in scale.pick(COUNTS, (20_000, 40_000), (1000,)))
 
 
-def _case(count: int, scale: Scale) -> Case:
-    corpus = make_short_documents(count, scale.pick(32, 4, 2))
-    parts = max(1, count // 500_000)
-    ours = emptied(
-        _OURS,
-        _RESULTS / str(count),
-        lambda out: program("dedup_fuzzy", _WORKERS, _BANDS, _ROWS, corpus, out, _MEMORY_GB, parts),
-    )
-    return Case(title=f"{count:,} documents of 30 words", contestants=(ours,), repeats=1, warm_up=False)
+def _case(count: int) -> Case:
+    ours = emptied(_OURS, RESULTS / str(count), lambda out: command(count, out))
+    return Case(title=f"{count:,} documents of 10 to 60 words", contestants=(ours,), repeats=1, warm_up=False)
+
+
+def command(count: int, out: Path) -> tuple[str, ...]:
+    """Return what finds the duplicates of so many documents. Makes the documents, the first time."""
+    corpus = make_short_documents(count, _FILES)
+    return program("dedup_fuzzy", _WORKERS, _BANDS, _ROWS, corpus, out, MEMORY_GB, max(1, count // 500_000))
 
 
 def conclude(results: Sequence[CaseResult]) -> list[str]:

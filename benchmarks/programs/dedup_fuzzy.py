@@ -20,7 +20,8 @@ if __name__ == "__main__":
         input_blocksize="8MB",
         num_bands=int(bands),
         minhashes_per_band=int(rows),
-        bands_per_iteration=min(5, int(bands)),
+        # All at a time where memory is not looked at: so do the others.
+        bands_per_iteration=min(5, int(bands)) if limits else int(bands),
         lsh_num_output_partitions=int(limits[1]) if limits else None,
     )
     result = workflow.run(executor=LocalExecutor(num_workers=int(workers), **memory))

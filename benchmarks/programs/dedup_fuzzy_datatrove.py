@@ -1,6 +1,7 @@
-"""The same with datatrove's four steps: ``dedup_fuzzy_datatrove WORKERS BANDS ROWS INPUT OUTPUT``. Runs in its own environment.
+"""The same with datatrove's four steps: ``dedup_fuzzy_datatrove WORDS WORKERS BANDS ROWS INPUT OUTPUT``. Runs in its own environment.
 
-N-grams are of five words, as it is made for: it has none of characters.
+N-grams are of five words, as it is made for: it has none of characters. WORDS says who cuts them: ``spacy``, as it comes, or ``split``, which is
+`str.split`.
 """
 
 from __future__ import annotations
@@ -20,15 +21,26 @@ from datatrove.pipeline.readers import JsonlReader
 from datatrove.utils.hashing import HashConfig
 
 
-def main(workers: str, bands: str, rows: str, source: str, target: str) -> None:
+class SplitAtSpaces:
+    """Words as `str.split` has them."""
+
+    def word_tokenize(self, text: str) -> list[str]:
+        """Return the words of a text."""
+        return text.split()
+
+
+def main(words: str, workers: str, bands: str, rows: str, source: str, target: str) -> None:
     """Find the duplicates of a folder."""
     tasks = int(workers)
     config = MinhashConfig(
         hash_config=HashConfig(precision=64), num_buckets=int(bands), hashes_per_bucket=int(rows), n_grams=5
     )
     reader = JsonlReader(source, compression=None, glob_pattern="*.jsonl", add_file_path=False)
+    signing = MinhashDedupSignature(output_folder=f"{target}/signatures", config=config)
+    if words == "split":
+        signing.word_tokenizer = SplitAtSpaces()
     steps = [
-        ([reader, MinhashDedupSignature(output_folder=f"{target}/signatures", config=config)], tasks),
+        ([reader, signing], tasks),
         (
             [
                 MinhashDedupBuckets(

@@ -65,6 +65,17 @@ def test_the_same_is_found_wherever_it_runs(executor: dict[str, Any], tmp_path: 
     assert (generator.next_id, len(generator.batch_registry)) == (len(rows), 7)
 
 
+@pytest.mark.slow
+def test_100000_documents_against_an_oracle(tmp_path: Path) -> None:
+    rows = _rows(100_000)
+    write_lines(tmp_path / "in", rows, 8)
+    result = _run(tmp_path, {"mode": "threads", "num_workers": 2}, input_blocksize=1 << 20, total_nparts=5)
+    wanted = _oracle(list(range(len(rows))), [row["text"] for row in rows])
+    assert len(wanted) > 50_000
+    assert _found(tmp_path / "out") == wanted
+    assert result.get_metadata("num_duplicates") == len(wanted)
+
+
 def test_two_threads_write_the_bytes_that_one_does(tmp_path: Path) -> None:
     for name, executor in (("inline", INLINE), ("threads", {"mode": "threads", "num_workers": 2})):
         write_lines(tmp_path / name / "in", _rows(), 7)

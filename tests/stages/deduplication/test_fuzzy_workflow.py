@@ -238,6 +238,30 @@ def test_no_duplicates_and_nothing_else(same: bool, tmp_path: Path) -> None:
     assert column(tmp_path / "out/FuzzyDuplicateIds", ID) == (list(range(1, 30)) if same else [])
 
 
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"text": "a"}, {"text": 5}], "is of type int64, but text is wanted. Name the column with text_field"),
+        ([{"words": "a"}, {"words": "b"}], "has no column 'text'; it has: words"),
+        ([{"text": "a"}, {"words": "b"}], "has no column 'text'; it has: words"),
+    ],
+    ids=["numbers in one file", "no text", "no text in one file"],
+)
+def test_bad_documents(rows: list[Any], message: str, tmp_path: Path) -> None:
+    write_lines(tmp_path / "in", rows, 2)
+    with pytest.raises(DataError, match=message):
+        _run(tmp_path)
+
+
+def test_other_columns_may_differ_from_file_to_file(tmp_path: Path) -> None:
+    text = "one and the same text in all of the files, of which each has another column beside it"
+    write_lines(tmp_path / "in", [{"text": text, "a": 1}, {"text": text, "a": "x"}, {"b": [1], "text": text}], 3)
+    _run(tmp_path, perform_removal=True)
+    assert _groups(tmp_path) == {0: 0, 1: 0, 2: 0}
+    (kept,) = [path.read_text() for path in (tmp_path / "out/deduplicated").glob("*.jsonl") if path.stat().st_size]
+    assert json.loads(kept) == {"text": text, "a": 1}
+
+
 def test_texts_shorter_than_an_ngram_are_duplicates_of_equal_ones_only(tmp_path: Path) -> None:
     texts = ["tiny", "tiny", "tinY", "", "", None, None, "tiny word"]
     write_lines(tmp_path / "in", [{"text": text} for text in texts], 2)

@@ -15,11 +15,12 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components as by_scipy
 
 from nemo_curator.errors import OptionError
-from nemo_curator.stages.deduplication.fuzzy import components, signatures
+from nemo_curator.stages.deduplication.fuzzy import components, hash_functions, signatures
 from nemo_curator.stages.deduplication.fuzzy.components import connected_components
 from nemo_curator.stages.deduplication.fuzzy.detection import describe_detection, detection_probability, threshold
+from nemo_curator.stages.deduplication.fuzzy.hash_functions import PRIME, WIDE_PRIME
 from nemo_curator.stages.deduplication.fuzzy.murmur import murmur3_32, murmur3_64
-from nemo_curator.stages.deduplication.fuzzy.signatures import PRIME, WIDE_PRIME, MinHasher
+from nemo_curator.stages.deduplication.fuzzy.signatures import MinHasher
 
 # Published test vectors of MurmurHash3_x86_32.
 VECTORS = [
@@ -84,9 +85,32 @@ def _by_hand(text: str, hasher: MinHasher) -> list[int]:
     return [min((a * h + b) % prime for h in hashes) for a, b in pairs]
 
 
+# The ends of the circle too: values of zero and p - 1 must not wrap around, and the largest hashes are the least exact.
+EDGES = st.sampled_from([1, 2, PRIME - 2, PRIME - 1])
+NARROW = st.one_of(EDGES, st.integers(1, PRIME - 1))
+
+
+@given(
+    hashes=st.lists(st.one_of(EDGES, st.integers(0, 2**32 - 1)), min_size=1, max_size=9),
+    functions=st.lists(st.tuples(NARROW, st.one_of(st.just(0), NARROW)), min_size=1, max_size=20),
+    zeros=st.booleans(),
+)
+def test_functions_as_fractions_of_the_circle_are_exact(
+    hashes: list[int], functions: list[tuple[int, int]], zeros: bool
+) -> None:
+    if zeros:
+        # Every other function takes a hash to zero, or to p - 1.
+        functions = [(a, (-a * hashes[0] - at % 2) % PRIME) for at, (a, _) in enumerate(functions)]
+    a, b = (np.array(column, np.uint64) for column in zip(*functions, strict=True))
+    edges = sorted({0, len(hashes) // 2})
+    found = hash_functions.NarrowFunctions(a, b).smallest(np.array(hashes, np.uint32), np.array(edges))
+    groups = [hashes[: edges[-1]], hashes[edges[-1] :]][-len(edges) :]
+    assert found.T.tolist() == [[min((x * h + y) % PRIME for h in group) for x, y in functions] for group in groups]
+
+
 @given(h=st.integers(0, WIDE_PRIME - 1), a=st.integers(1, WIDE_PRIME - 1), b=st.integers(0, WIDE_PRIME - 1))
 def test_wide_functions_do_not_overflow(h: int, a: int, b: int) -> None:
-    found = signatures._wide_permuted(np.array([h], np.uint64), a, np.uint64(b))
+    found = hash_functions._wide_values(np.array([h], np.uint64), a, np.uint64(b))
     assert found.tolist() == [(a * h + b) % WIDE_PRIME]
 
 
@@ -108,7 +132,7 @@ def test_texts_in_pieces_have_the_same_signatures(texts: list[str], ngrams: int)
     whole = hasher.signatures(pa.array(texts, pa.large_string()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(signatures, "_PIECE", 8)
-        patch.setattr(signatures, "_NGRAMS", 5)
+        patch.setattr(hash_functions, "_HASHES", 5)
         assert hasher.signatures(pa.array(texts, pa.large_string())).tolist() == whole.tolist()
 
 

@@ -16,7 +16,6 @@ __all__ = ["murmur3_32", "murmur3_64"]
 
 _C1, _C2, _ADD = 0xCC9E2D51, 0x1B873593, 0xE6546B64
 _MIX1, _MIX2 = 0x85EBCA6B, 0xC2B2AE35
-_TAIL_MASKS = (0, 0xFF, 0xFFFF, 0xFFFFFF)
 
 
 def murmur3_32(
@@ -35,17 +34,47 @@ def murmur3_32(
     """
     import numpy as np
 
+    if not len(starts):
+        return np.zeros(0, np.uint32)
     words = _words_from_everywhere(data, np.uint32, len(data) + 1)
+    # Slices overlap: what is done to a word before it is mixed in is done once for all of them.
+    scrambled = _scrambled(words)
+    shortest, longest = int(lengths.min()), int(lengths.max())
+    if shortest == longest:
+        return _of_sorted(words, scrambled, starts, lengths, seed)
+    # The longest come last, so that those that go on are the end of the array.
+    order = np.argsort(lengths.astype(np.min_scalar_type(longest)), kind="stable")
+    hashes = np.empty(len(starts), np.uint32)
+    hashes[order] = _of_sorted(words, scrambled, starts[order], lengths[order], seed)
+    return hashes
+
+
+def _of_sorted(words: Any, scrambled: Any, starts: Any, lengths: Any, seed: int) -> npt.NDArray[np.uint32]:
+    """Return the hashes of slices that are sorted by length."""
+    import numpy as np
+
+    blocks = int(lengths[-1]) >> 2
+    going_on = np.searchsorted(lengths, 4 * np.arange(1, blocks + 1)).tolist()
     hashes = np.full(len(starts), seed, np.uint32)
-    blocks = lengths >> 2
-    fewest, most = (int(blocks.min()), int(blocks.max())) if len(blocks) else (0, 0)
-    for block in range(fewest):
-        hashes = _mixed_in(hashes, words[starts + 4 * block])
-    for block in range(fewest, most):
-        longer = np.flatnonzero(blocks > block)
-        hashes[longer] = _mixed_in(hashes[longer], words[starts[longer] + 4 * block])
-    tails = words[starts + 4 * blocks] & np.array(_TAIL_MASKS, np.uint32)[lengths & 3]
-    hashes ^= _scrambled(tails)
+    mixed, moved = np.empty_like(hashes), np.empty_like(hashes)
+    for block, first in enumerate(going_on):
+        some, word, spare = hashes[first:], mixed[first:], moved[first:]
+        # Every index is good; with "clip" that is not looked at first.
+        scrambled[4 * block :].take(starts[first:], out=word, mode="clip")
+        np.bitwise_xor(some, word, out=some)
+        np.right_shift(some, np.uint32(32 - 13), out=spare)
+        np.left_shift(some, np.uint32(13), out=some)
+        np.bitwise_or(some, spare, out=some)
+        np.multiply(some, np.uint32(5), out=some)
+        np.add(some, np.uint32(_ADD), out=some)
+    rest = (lengths & 3).astype(np.uint32)
+    if rest.any():
+        words.take(starts + (lengths & ~3), out=mixed, mode="clip")
+        # What is left of so many bytes: none of none, up to three of four.
+        np.left_shift(np.uint32(1), rest << np.uint32(3), out=moved)
+        np.subtract(moved, np.uint32(1), out=moved)
+        np.bitwise_and(mixed, moved, out=mixed)
+        hashes ^= _scrambled(mixed)
     return _finished(hashes ^ lengths.astype(np.uint32))
 
 
@@ -53,12 +82,9 @@ def _words_from_everywhere(data: npt.NDArray[np.uint8], kind: type[Any], size: i
     """Return the bytes from each of `size` positions on as one little-endian word of that kind, zeros behind the end: blocks begin anywhere."""
     import numpy as np
 
-    width = np.dtype(kind).itemsize
-    padded = np.concatenate([data, np.zeros(size + width - 1 - len(data), np.uint8)]).astype(kind)
-    words = padded[:size].copy()
-    for shift in range(1, width):
-        words |= padded[shift : shift + size] << kind(8 * shift)
-    return words
+    dtype = np.dtype(kind).newbyteorder("<")
+    padded = np.concatenate([data, np.zeros(size + dtype.itemsize - 1 - len(data), np.uint8)])
+    return np.ndarray(size, dtype, padded.data, strides=(1,)).astype(kind)
 
 
 def _rotated(values: npt.NDArray[np.uint32], bits: int) -> npt.NDArray[np.uint32]:
@@ -71,12 +97,6 @@ def _scrambled(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
     import numpy as np
 
     return _rotated(words * np.uint32(_C1), 15) * np.uint32(_C2)
-
-
-def _mixed_in(hashes: npt.NDArray[np.uint32], words: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-    import numpy as np
-
-    return _rotated(hashes ^ _scrambled(words), 13) * np.uint32(5) + np.uint32(_ADD)
 
 
 def _finished(hashes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from nemo_curator.stages.deduplication.fuzzy.hash_functions import PRIME, WIDE_PRIME, NarrowFunctions, WideFunctions
 from nemo_curator.stages.deduplication.fuzzy.murmur import murmur3_32, murmur3_64
 from nemo_curator.stages.deduplication.shuffle import same_as_before, sorted_distinct
 
@@ -25,11 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MinHasher"]
 
-PRIME = 2**31 - 1
-WIDE_PRIME = 2**61 - 1
-# Text that is hashed at a time, and n-grams that are permuted at a time: what fits the caches of a core.
-_PIECE = 1 << 20
-_NGRAMS = 1 << 15
+# Bytes of text that are hashed at a time: what fits the caches of a core.
+_PIECE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +84,15 @@ class MinHasher:
         data, offsets = _buffers(texts)
         found = np.full((len(texts), len(self.a)), np.iinfo(self.dtype).max, self.dtype)
         murmur, seed = murmur3_64 if self.wide else murmur3_32, int(self.a[0]) % 2**32
+        functions = WideFunctions(self.a, self.b) if self.wide else NarrowFunctions(self.a, self.b)
         for pieces in self._batches(data, offsets):
             content = np.concatenate([data[piece.start : piece.stop] for piece in pieces])
             starts, lengths, documents = self._ngrams(content, pieces)
-            hashes, documents = _distinct(murmur(content, starts, lengths, seed), documents)
-            for first in range(0, len(hashes), _NGRAMS):
-                self._take_smallest(found, hashes[first : first + _NGRAMS], documents[first : first + _NGRAMS])
+            hashes = murmur(content, starts, lengths, seed)
+            edges = np.flatnonzero(np.diff(documents, prepend=-1))
+            # A batch has one piece of a text, but the next one may have more of it.
+            rows = documents[edges]
+            found[rows] = np.minimum(found[rows], functions.smallest(hashes, edges).T)
         return found
 
     def shingles(self, texts: pa.LargeStringArray) -> list[npt.NDArray[np.uint64]]:
@@ -113,46 +114,6 @@ class MinHasher:
                 found[documents[start]].append(hashes[start:stop])
         return [sets[0] if len(sets) == 1 else sorted_distinct(np.concatenate(sets)) for sets in found]
 
-    def _take_smallest(self, found: Hashes, hashes: Hashes, documents: npt.NDArray[np.int64]) -> None:
-        """Lower the signatures to the values of some n-grams, whose documents are sorted."""
-        import numpy as np
-
-        edges = np.flatnonzero(np.diff(documents, prepend=-1))
-        smallest = self._wide_smallest(hashes, edges) if self.wide else self._smallest(hashes, edges)
-        rows = documents[edges]
-        found[rows] = np.minimum(found[rows], smallest.T)
-
-    def _smallest(self, hashes: Hashes, edges: npt.NDArray[np.int64]) -> Hashes:
-        """Return, for every function, its smallest value from each edge to the next."""
-        import numpy as np
-
-        prime, bits = np.uint64(PRIME), np.uint64(31)
-        # a·(h mod p) + b < p², so that it is folded once, as 2³¹ mod p = 1, into less than 2p: that fits 32 bits.
-        h = hashes.astype(np.uint64) % prime
-        wide, narrow = np.empty_like(h), np.empty_like(hashes)
-        folded = np.empty_like(hashes)
-        smallest = np.empty((len(self.a), len(edges)), np.uint32)
-        for at, (a, b) in enumerate(zip(self.a, self.b, strict=True)):
-            np.multiply(h, a, out=wide)
-            np.add(wide, b, out=wide)
-            np.bitwise_and(wide, prime, out=narrow, casting="unsafe")
-            np.right_shift(wide, bits, out=folded, casting="unsafe")
-            np.add(folded, narrow, out=folded)
-            # Of x and x - p the smaller one is x mod p, as a negative one wraps around to a large one.
-            np.subtract(folded, np.uint32(PRIME), out=narrow)
-            np.minimum(folded, narrow, out=folded)
-            np.minimum.reduceat(folded, edges, out=smallest[at])
-        return smallest
-
-    def _wide_smallest(self, hashes: Hashes, edges: npt.NDArray[np.int64]) -> Hashes:
-        import numpy as np
-
-        h = hashes % np.uint64(WIDE_PRIME)
-        smallest = np.empty((len(self.a), len(edges)), np.uint64)
-        for at, (a, b) in enumerate(zip(self.a, self.b, strict=True)):
-            np.minimum.reduceat(_wide_permuted(h, int(a), b), edges, out=smallest[at])
-        return smallest
-
     def _ngrams(self, content: Bytes, pieces: list[_Piece]) -> tuple[Any, Any, Any]:
         """Return where n-grams begin, how many bytes they have, and of which documents they are, in order of these."""
         import numpy as np
@@ -160,24 +121,22 @@ class MinHasher:
         sizes = np.array([piece.stop - piece.start for piece in pieces])
         bounds = np.concatenate([[0], np.cumsum(sizes)])
         # A byte that does not continue a character of UTF-8 begins one.
-        characters = np.flatnonzero((content & 0xC0) != 0x80)
-        firsts = np.searchsorted(characters, bounds)
-        counts = np.diff(firsts)
-        piece = np.repeat(np.arange(len(pieces)), counts)
-        begin = np.flatnonzero(np.arange(len(characters)) + self.char_ngrams <= firsts[1:][piece])
+        characters = np.append(np.flatnonzero((content & 0xC0) != 0x80), len(content))
+        firsts = np.searchsorted(characters[:-1], bounds)
+        having = np.diff(firsts)
+        short = np.flatnonzero((having < self.char_ngrams) & np.array([piece.is_whole for piece in pieces]))
+        counts = np.maximum(having - self.char_ngrams + 1, 0)
+        counts[short] = 1
+        before = np.cumsum(counts) - counts
+        begin = np.arange(counts.sum()) + np.repeat(firsts[:-1] - before, counts)
         # Pieces lie end to end: what begins behind an n-gram ends it, also where that is in the next piece.
-        ends = np.concatenate([characters, [len(content)]])[begin + self.char_ngrams]
-        starts, of = characters[begin], piece[begin]
-        whole = np.array([piece.is_whole for piece in pieces])
-        short = np.flatnonzero((counts < self.char_ngrams) & whole)
-        if len(short):
-            starts, ends = np.concatenate([starts, bounds[short]]), np.concatenate([ends, bounds[short + 1]])
-            of = np.concatenate([of, short])
-            order = np.argsort(of, kind="stable")
-            starts, ends, of = starts[order], ends[order], of[order]
-        return starts, ends - starts, np.array([piece.document for piece in pieces])[of]
+        starts = characters.take(begin)
+        ends = characters.take(begin + self.char_ngrams, mode="clip")
+        starts[before[short]], ends[before[short]] = bounds[short], bounds[short + 1]
+        return starts, ends - starts, np.repeat([piece.document for piece in pieces], counts)
 
     def _batches(self, data: Bytes, offsets: list[int]) -> Iterator[list[_Piece]]:
+        """Yield pieces of some size together, and never two of the same text: all but the last of one are of that size."""
         batch: list[_Piece] = []
         room = _PIECE
         for piece in self._pieces(data, offsets):
@@ -209,33 +168,13 @@ class MinHasher:
         return end + int(following[wanted]) if len(following) > wanted else stop
 
 
-def _distinct(hashes: Hashes, documents: npt.NDArray[np.int64]) -> tuple[Hashes, npt.NDArray[np.int64]]:
-    """Leave out what a document has several times: sorting costs a tenth of what one n-gram costs afterwards."""
+def _distinct(hashes: npt.NDArray[np.uint64], documents: npt.NDArray[np.int64]) -> tuple[Any, npt.NDArray[np.int64]]:
+    """Leave out what a document has several times, and sort the others."""
     import numpy as np
 
-    if hashes.dtype == np.uint64:
-        order = np.lexsort((hashes, documents))
-        first = order[~same_as_before(documents[order], hashes[order])]
-        return hashes[first], documents[first]
-    both = sorted_distinct((documents.astype(np.uint64) << np.uint64(32)) | hashes)
-    return both.astype(np.uint32), (both >> np.uint64(32)).astype(np.int64)
-
-
-def _wide_permuted(h: npt.NDArray[np.uint64], a: int, b: np.uint64) -> npt.NDArray[np.uint64]:
-    """Return ``(a·h + b) mod 2⁶¹-1``, from products of halves of 32 bits: 2⁶¹ is 1 and 2⁶⁴ is 8."""
-    import numpy as np
-
-    prime, half, mask = np.uint64(WIDE_PRIME), np.uint64(32), np.uint64(2**32 - 1)
-    a_high, a_low = np.uint64(a >> 32), np.uint64(a % 2**32)
-    h_high, h_low = h >> half, h & mask
-    low = a_low * h_low
-    # Below 2⁶²; times 2³² its upper part comes round to the lowest bits.
-    middle = a_high * h_low + a_low * h_high
-    total = (a_high * h_high << np.uint64(3)) + (middle >> np.uint64(29)) + ((middle & np.uint64(2**29 - 1)) << half)
-    total += (low >> np.uint64(61)) + (low & prime) + b
-    total = (total >> np.uint64(61)) + (total & prime)
-    # Of x and x - p the smaller one is x mod p, as a negative one wraps around to a large one.
-    return np.minimum(total, total - prime)
+    order = np.lexsort((hashes, documents))
+    first = order[~same_as_before(documents[order], hashes[order])]
+    return hashes[first], documents[first]
 
 
 def _character_from(data: Bytes, at: int, stop: int) -> int:
