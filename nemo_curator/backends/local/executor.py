@@ -25,6 +25,8 @@ _GIB = 1024**3
 # Some is left for what else this machine does; beyond it the kernel would choose whom to kill.
 _MEMORY_SHARE = 0.95
 _WAITING_SHARE = 0.25
+# Processes that are started before it is known whether there is work for them.
+_MOST_AHEAD = 3
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +92,7 @@ class LocalExecutor(BaseExecutor):
             return
         from nemo_curator.backends.workers.interpreter import Reserve
 
-        with Reserve() as self._reserve:
+        with Reserve(ahead=min(self._workers() - 1, _MOST_AHEAD)) as self._reserve:
             try:
                 yield
             finally:
@@ -104,9 +106,7 @@ class LocalExecutor(BaseExecutor):
         """What a run of this executor may use."""
         machine = detect_machine()
         local = self.local
-        workers = local.num_workers or max(1, int(local.cpus or machine.cpus))
-        if local.mode == "inline":
-            workers = 1
+        workers = self._workers()
         cpus = local.cpus or max(machine.cpus, workers)
         gpus = tuple(str(device) for device in (visible_gpus() if local.gpus is None else local.gpus))
         memory, source = machine.memory_bytes and int(machine.memory_bytes * _MEMORY_SHARE), machine.memory_from
@@ -122,6 +122,12 @@ class LocalExecutor(BaseExecutor):
             ", ".join(gpus) or "none",
         )
         return Capacity(workers=workers, cpus=cpus, gpus=gpus, memory_bytes=memory)
+
+    def _workers(self) -> int:
+        """Return how many workers may be busy at a time, where stages ask for a CPU each."""
+        if self.local.mode == "inline":
+            return 1
+        return self.local.num_workers or max(1, int(self.local.cpus or detect_machine().cpus))
 
     def _fit(self, options: RunOptions, plan: ExecutionPlan) -> RunOptions:
         """Let no more wait between segments than a quarter of the memory holds."""

@@ -70,11 +70,25 @@ class Reserve:
     """Interpreters between two runs: the next one spares starting them, and importing again what they have imported.
 
     They have torn down what they had set up; what stays is what any process keeps: modules, and what these have at their top level.
+
+    Args:
+        ahead: Interpreters to start together with the first one: runs that follow one another often begin with a small one, which leaves
+            the other CPUs time to start what the next will want.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ahead: int = 0) -> None:
         self._waiting: list[Interpreter] = []
+        self._ahead = ahead
         self._closed = False
+
+    def provide(self, environment: Mapping[str, str], path: Sequence[str]) -> Interpreter:
+        """Return one that was started like this: one that waits if there is one, or a new one."""
+        interpreter = self.take(environment, path)
+        if interpreter is None:
+            interpreter = Interpreter(environment, path)
+            self._waiting += [Interpreter(environment, path) for _ in range(self._ahead)]
+            self._ahead = 0
+        return interpreter
 
     def take(self, environment: Mapping[str, str], path: Sequence[str]) -> Interpreter | None:
         """Return one that lives and was started like this; `None` if there is none."""

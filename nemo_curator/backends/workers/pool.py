@@ -76,16 +76,16 @@ class ProcessPool:
 
     def start(self, worker: int, shape: WorkerShape, gpus: Sequence[str]) -> None:
         """Start a process."""
-        environment, reserve = environment_of(shape, gpus, hide_gpus=self._hides_gpus), self._reserve
-        kept = None if reserve is None else reserve.take(environment, self._path)
+        environment = environment_of(shape, gpus, hide_gpus=self._hides_gpus)
+        start = Interpreter if self._reserve is None else self._reserve.provide
         started = WorkerProcess(
             worker,
-            kept or Interpreter(environment, self._path),
+            start(environment, self._path),
             self._options,
             tuple(gpus),
             node=self._node,
             orphans_tear_down=self._orphans_tear_down,
-            stays=reserve is not None,
+            stays=self._reserve is not None,
         )
         started.busy = True
         self._workers[worker] = started

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,25 @@ def test_modes_without_processes_have_none_to_keep(mode: str, tmp_path: Path) ->
     executor = LocalExecutor(mode=mode, num_workers=1)
     with executor.keeping_workers():
         assert _run(executor, tmp_path, "first") == os.getpid()
+
+
+def test_the_first_process_brings_others_along_that_end_with_the_reserve() -> None:
+    with Reserve(ahead=2) as reserve:
+        first = reserve.provide(os.environ, sys.path)
+        second, third = (reserve.take(os.environ, sys.path) for _ in range(2))
+        assert second is not None
+        assert third is not None
+        assert len({first.process.pid, second.process.pid, third.process.pid}) == 3
+        assert reserve.take(os.environ, sys.path) is None
+        # Those that come later come alone.
+        fourth = reserve.provide(os.environ, sys.path)
+        assert reserve.take(os.environ, sys.path) is None
+        for one in (first, second, third):
+            reserve.keep(one)
+        assert reserve.provide(os.environ, sys.path) is first
+    first.kill()
+    fourth.kill()
+    assert [one.process.returncode for one in (second, third)] == [-signal.SIGKILL] * 2
 
 
 def test_a_reserve_that_is_closed_takes_nothing_more() -> None:
