@@ -34,10 +34,10 @@ def _case(count: int) -> Case:
     return Case(title=f"{count:,} documents of 10 to 60 words", contestants=(ours,), repeats=1, warm_up=False)
 
 
-def command(count: int, out: Path) -> tuple[str, ...]:
-    """Return what finds the duplicates of so many documents. Makes the documents, the first time."""
+def command(count: int, out: Path, in_part: int = 500_000) -> tuple[str, ...]:
+    """Return what finds the duplicates of so many documents, with as many parts as have so many each. Makes the documents, the first time."""
     corpus = make_short_documents(count, _FILES)
-    return program("dedup_fuzzy", _WORKERS, _BANDS, _ROWS, corpus, out, MEMORY_GB, max(1, count // 500_000))
+    return program("dedup_fuzzy", _WORKERS, _BANDS, _ROWS, corpus, out, MEMORY_GB, max(1, count // in_part))
 
 
 def conclude(results: Sequence[CaseResult]) -> list[str]:

@@ -15,6 +15,7 @@ from nemo_curator.backends.cluster.custodian import Ticket
 from nemo_curator.backends.cluster.executor import ClusterExecutor, module_folders
 from nemo_curator.backends.cluster.nodes import Node, alive_nodes
 from nemo_curator.backends.cluster.relay import Relay, bare
+from nemo_curator.backends.cluster.shares import Demand
 from nemo_curator.backends.cluster.steward import Steward
 from nemo_curator.engine.drive import check_capacity
 from nemo_curator.engine.instructions import Capacity
@@ -83,12 +84,13 @@ class ForeignExecutor(ClusterExecutor):
         check_capacity(session, Capacity(workers=1, cpus=cpus, gpus=tuple(map(str, range(gpus)))))
         return nodes
 
-    def _most_workers(self, segment: Segment, session: Session, nodes: int, per_stage: int | None) -> int | None:
-        """Return how many workers a segment may have; `None` for as many as the engine wants."""
+    def _demand(self, segment: Segment, session: Session, nodes: int, per_stage: int | None, cpus: float) -> Demand:
+        """Return what a segment wants, of whose workers each takes so many CPUs."""
         limits = [segment.worker_limit(nodes), per_stage, self.cluster.num_workers]
-        if segment.is_barrier or (segment.index == 0 and session.starts_from_nothing):
+        starts = segment.index == 0 and session.starts_from_nothing
+        if segment.is_barrier or starts:
             limits.append(1)
-        return min((limit for limit in limits if limit is not None), default=None)
+        return Demand(cpus, min((limit for limit in limits if limit is not None), default=None), is_light=starts)
 
     def _environment(self, segment: Segment) -> dict[str, Any]:
         """Return the runtime environment of a segment's workers: the run's, and its stages' on top."""

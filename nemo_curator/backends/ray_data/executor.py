@@ -97,8 +97,8 @@ class RayDataExecutor(ForeignExecutor):
         for segment in plan.segments:
             own = [self._specs[stage.index].ray_num_cpus for stage in segment.stages]
             wanted = max((number for number in own if number is not None), default=segment.cpus)
-            most = self._most_workers(segment, session, len(nodes), self.cluster.max_workers_per_stage)
-            demands.append(Demand(wanted * trim, most))
+            per_stage = self.cluster.max_workers_per_stage
+            demands.append(self._demand(segment, session, len(nodes), per_stage, wanted * trim))
         return divide(demands, sum(node.cpus for node in nodes) - helpers, apart=False)
 
     def _dataset(

@@ -13,7 +13,7 @@ from nemo_curator.backends.cluster.foreign import Engine, ForeignExecutor
 from nemo_curator.backends.cluster.nodes import Node
 from nemo_curator.backends.cluster.ray_specs import ray_stage_options
 from nemo_curator.backends.cluster.relay import collects
-from nemo_curator.backends.cluster.shares import COLLECTOR_CPUS, Demand, Share, divide
+from nemo_curator.backends.cluster.shares import COLLECTOR_CPUS, Share, divide
 from nemo_curator.backends.xenna.leftovers import end_leftovers, known_actors
 from nemo_curator.backends.xenna.options import XennaOptions, XennaStageOptions, stage_options
 from nemo_curator.engine.fuse import fuse
@@ -130,18 +130,15 @@ class XennaExecutor(ForeignExecutor):
     def _shares(self, session: Session, nodes: list[Node], percentage: float) -> dict[int, Share]:
         """Return what every segment gets, by index."""
         plan = session.plan
-        cpus = sum(math.floor(node.cpus * percentage) for node in nodes)
+        cpus, cores = (sum(whole(node.cpus * percentage) for node in nodes) for whole in (math.floor, math.ceil))
         cpus -= COLLECTOR_CPUS * sum(collects(plan, segment.index) for segment in plan.segments)
         per_stage = self.cluster.max_workers_per_stage
-        demands = [
-            Demand(segment.cpus, self._most_workers(segment, session, len(nodes), per_stage))
-            for segment in plan.segments
-        ]
-        shares = divide(demands, cpus, apart=self._all_at_once)
+        demands = [self._demand(segment, session, len(nodes), per_stage, segment.cpus) for segment in plan.segments]
+        shares = divide(demands, cpus, apart=self._all_at_once, cores=cores)
         for segment, demand, share in zip(plan.segments, demands, shares, strict=True):
             if share.cpus < demand.cpus:
-                message = "segment %r asks for %g CPUs a worker; Xenna reserves %g for it, so that all segments fit into %g CPUs"
-                _log.info(message, segment.name, demand.cpus, share.cpus, cpus)
+                message = "segment %r asks for %g CPUs a worker; Xenna reserves %g for it, so that all segments fit into the %g CPUs that it gives away, and %g can be busy"
+                _log.info(message, segment.name, demand.cpus, share.cpus, cpus, cores)
         return {segment.index: share for segment, share in zip(plan.segments, shares, strict=True)}
 
     def _stage_specs(self, plan: ExecutionPlan, tickets: list[Ticket], shares: dict[int, Share]) -> list[Any]:

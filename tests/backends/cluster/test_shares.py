@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,6 +77,48 @@ def test_segments_that_want_the_same_get_the_same(wanted: list[Demand], cpus: fl
     got: dict[Demand, Share] = {}
     for demand, share in zip(wanted, divide(wanted, cpus, apart=False), strict=True):
         assert got.setdefault(demand, share) == share
+
+
+@given(demands, cpus, st.floats(1, 1.5), st.booleans())
+def test_cores_that_the_engine_does_not_give_away_are_of_use(
+    wanted: list[Demand], cpus: float, more: float, has_source: bool
+) -> None:
+    cores = cpus * more
+    source = [Demand(1.0, 1, is_light=True)] if has_source else []
+    shares = divide([*source, *wanted], cpus, apart=False, cores=cores)
+    assert _sum(shares) <= cpus + ROUNDING
+    heavy = sum(demand.cpus * (demand.most or 1) for demand in wanted)
+    if heavy <= cores and all(share.cpus >= 0.1 for share in shares):
+        # As many workers of those that may grow fit as cores are left for, but for what rounding takes away.
+        growing = [(d, share) for d, share in zip(wanted, shares[len(source) :], strict=True) if d.most is None]
+        left = cpus - sum(share.cpus * share.workers for share in shares if share.workers)
+        idle = cores - sum(demand.cpus * demand.most for demand in wanted if demand.most)
+        for demand, share in growing:
+            assert left / share.cpus >= (idle / demand.cpus) * 0.98 - ROUNDING
+
+
+@pytest.mark.parametrize(
+    ("wanted", "cpus", "cores", "apart", "shares"),
+    [
+        # Xenna on two CPUs, of which it gives away one; a source that lists files, and the rest.
+        ([(1, 1, True), (1, None)], 1, 2, False, [(0.333, 1), (0.333, None)]),
+        ([(1, None)], 1, 2, False, [(0.5, None)]),
+        ([(1, None)], 1, 2, True, [(0.5, None)]),
+        # One after the other, each with all: two workers of one CPU, or one of two.
+        ([(1, 1, True), (1, None), (2, None), (4, 3)], 1, 2, True, [(0.5, 1), (0.5, None), (1, None), (1, 1)]),
+        # A source alone has what it wants.
+        ([(1, 1, True)], 2, 2, False, [(1, 1)]),
+        ([(1, 1, True), (1, None)], 8, 8, False, [(0.888, 1), (0.888, None)]),
+        # Fixed numbers are load, and get no more because cores are idle.
+        ([(1, 2), (1, 1)], 4, 5, False, [(1, 2), (1, 1)]),
+        ([(1, 3), (1, 1)], 3, 4, False, [(0.75, 3), (0.75, 1)]),
+    ],
+)
+def test_shares_of_cores(
+    wanted: list[Any], cpus: float, cores: float, apart: bool, shares: list[tuple[float, int | None]]
+) -> None:
+    made = divide([Demand(*demand) for demand in wanted], cpus, apart=apart, cores=cores)
+    assert [(share.cpus, share.workers) for share in made] == shares
 
 
 @pytest.mark.parametrize(
