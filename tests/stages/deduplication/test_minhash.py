@@ -110,8 +110,8 @@ def test_functions_as_fractions_of_the_circle_are_exact(
 
 @given(h=st.integers(0, WIDE_PRIME - 1), a=st.integers(1, WIDE_PRIME - 1), b=st.integers(0, WIDE_PRIME - 1))
 def test_wide_functions_do_not_overflow(h: int, a: int, b: int) -> None:
-    found = hash_functions._wide_values(np.array([h], np.uint64), a, np.uint64(b))
-    assert found.tolist() == [(a * h + b) % WIDE_PRIME]
+    functions = hash_functions.WideFunctions(np.array([a], np.uint64), np.array([b], np.uint64))
+    assert functions.smallest(np.array([h], np.uint64), np.array([0])).tolist() == [[(a * h + b) % WIDE_PRIME]]
 
 
 TEXTS = st.lists(st.text(st.sampled_from("ab é\u1e9e\u65e5\U0001f600"), max_size=30), max_size=8)

@@ -6,7 +6,7 @@ Of what a signature costs this is the most: a page of 5,000 n-grams and 260 func
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,28 +24,12 @@ WIDE_PRIME = 2**61 - 1
 _FUNCTIONS, _HASHES = 8, 1 << 13
 
 
-class NarrowFunctions:
-    """Those with p = 2³¹-1, as fractions of a circle: in numbers of 64 bits that wrap around, ``mod`` costs nothing.
+class _Functions:
+    """Works out values for so many hashes at a time as fit the caches."""
 
-    ``(a·h + b) mod p`` is the fractional part of ``(a·h + b) / p``, times p. With A and B the whole parts of 2⁶⁴·a/p and 2⁶⁴·b/p,
-    the lowest 64 bits of ``A·h + B`` are that fraction, too small by less than h + 1 < 2³¹ + 1, while two values of it are 2³³ apart:
-    so they come in the same order, and the smallest tells the exact value. 2³² more keeps a value of zero from wrapping around.
+    prime: ClassVar[int]
 
-    Args:
-        a: Factors, shape (k,), from 1 to p - 1.
-        b: Summands, shape (k,), from 0 to p - 1.
-    """
-
-    def __init__(self, a: Numbers, b: Numbers) -> None:
-        import numpy as np
-
-        self.a, self.b = (
-            np.array([[(int(value) << 64) // PRIME + more] for value in values], np.uint64)
-            for values, more in ((a, 0), (b, 1 << 32))
-        )
-        self._room = np.empty(_FUNCTIONS * 2 * _HASHES, np.uint64)
-
-    def smallest(self, hashes: npt.NDArray[Any], edges: Indices) -> npt.NDArray[np.uint32]:
+    def smallest(self, hashes: npt.NDArray[Any], edges: Indices) -> Numbers:
         """Return, for every function, its smallest value from each edge to the next.
 
         Args:
@@ -57,8 +41,7 @@ class NarrowFunctions:
         """
         import numpy as np
 
-        prime, half = np.uint64(PRIME), np.uint64(32)
-        found = np.full((len(self.a), len(edges)), np.iinfo(np.uint64).max)
+        found = np.full((self._count, len(edges)), np.iinfo(np.uint64).max)
         bounds = np.linspace(0, len(hashes), -(-len(hashes) // (2 * _HASHES)) + 1).astype(int).tolist()
         for start, stop in pairwise(bounds):
             first, last = np.searchsorted(edges, (start, stop)).tolist()
@@ -67,10 +50,53 @@ class NarrowFunctions:
             if first == last or inside[0]:
                 first, inside = first - 1, np.concatenate([[0], inside])
             of_block = found[:, first:last]
-            np.minimum(of_block, self._smallest(hashes[start:stop] % prime, inside), out=of_block)
+            np.minimum(of_block, self._smallest(hashes[start:stop] % np.uint64(self.prime), inside), out=of_block)
+        return found
+
+    @property
+    def _count(self) -> int:
+        raise NotImplementedError
+
+    def _smallest(self, h: Numbers, edges: Indices) -> Numbers:
+        raise NotImplementedError
+
+
+class NarrowFunctions(_Functions):
+    """Those with p = 2³¹-1, as fractions of a circle: in numbers of 64 bits that wrap around, ``mod`` costs nothing.
+
+    ``(a·h + b) mod p`` is the fractional part of ``(a·h + b) / p``, times p. With A and B the whole parts of 2⁶⁴·a/p and 2⁶⁴·b/p,
+    the lowest 64 bits of ``A·h + B`` are that fraction, too small by less than h + 1 < 2³¹ + 1, while two values of it are 2³³ apart:
+    so they come in the same order, and the smallest tells the exact value. 2³² more keeps a value of zero from wrapping around.
+
+    Args:
+        a: Factors, shape (k,), from 1 to p - 1.
+        b: Summands, shape (k,), from 0 to p - 1.
+    """
+
+    prime = PRIME
+
+    def __init__(self, a: Numbers, b: Numbers) -> None:
+        import numpy as np
+
+        self.a, self.b = (
+            np.array([[(int(value) << 64) // PRIME + more] for value in values], np.uint64)
+            for values, more in ((a, 0), (b, 1 << 32))
+        )
+        self._room = np.empty(_FUNCTIONS * 2 * _HASHES, np.uint64)
+
+    @property
+    def _count(self) -> int:
+        return len(self.a)
+
+    def smallest(self, hashes: npt.NDArray[Any], edges: Indices) -> Numbers:
+        """Return, for every function, its smallest value from each edge to the next."""
+        import numpy as np
+
+        prime, half = np.uint64(PRIME), np.uint64(32)
+        found = super().smallest(hashes, edges)
         # The upper 64 bits of the product with p.
         low = (found & np.uint64(2**32 - 1)) * prime
-        return (((found >> half) * prime + (low >> half)) >> half).astype(np.uint32)
+        return ((found >> half) * prime + (low >> half)) >> half
 
     def _smallest(self, h: Numbers, edges: Indices) -> Numbers:
         import numpy as np
@@ -86,41 +112,63 @@ class NarrowFunctions:
         return found
 
 
-class WideFunctions:
-    """Those with p = 2⁶¹-1, which take about four times as long.
+class WideFunctions(_Functions):
+    """Those with p = 2⁶¹-1, which take five to eight times as long.
 
     Args:
         a: Factors, shape (k,), from 1 to p - 1.
         b: Summands, shape (k,), from 0 to p - 1.
     """
 
-    def __init__(self, a: Numbers, b: Numbers) -> None:
-        self.a = a
-        self.b = b
+    prime = WIDE_PRIME
 
-    def smallest(self, hashes: npt.NDArray[Any], edges: Indices) -> Numbers:
-        """Return, for every function, its smallest value from each edge to the next; as `NarrowFunctions.smallest`."""
+    def __init__(self, a: Numbers, b: Numbers) -> None:
         import numpy as np
 
-        h = hashes % np.uint64(WIDE_PRIME)
+        self.a = a
+        self.b = b
+        self._room = np.empty((3, 2 * _HASHES), np.uint64)
+
+    @property
+    def _count(self) -> int:
+        return len(self.a)
+
+    def _smallest(self, h: Numbers, edges: Indices) -> Numbers:
+        import numpy as np
+
         smallest = np.empty((len(self.a), len(edges)), np.uint64)
+        halves = h >> np.uint64(32), h & np.uint64(2**32 - 1)
         for at, (a, b) in enumerate(zip(self.a, self.b, strict=True)):
-            np.minimum.reduceat(_wide_values(h, int(a), b), edges, out=smallest[at])
+            np.minimum.reduceat(self._values(*halves, int(a), b), edges, out=smallest[at])
         return smallest
 
+    def _values(self, h_high: Numbers, h_low: Numbers, a: int, b: np.uint64) -> Numbers:
+        """Return ``(a·h + b) mod p``, from products of halves of 32 bits: 2⁶¹ is 1 and 2⁶⁴ is 8."""
+        import numpy as np
 
-def _wide_values(h: npt.NDArray[np.uint64], a: int, b: np.uint64) -> npt.NDArray[np.uint64]:
-    """Return ``(a·h + b) mod 2⁶¹-1``, from products of halves of 32 bits: 2⁶¹ is 1 and 2⁶⁴ is 8."""
-    import numpy as np
-
-    prime, half, mask = np.uint64(WIDE_PRIME), np.uint64(32), np.uint64(2**32 - 1)
-    a_high, a_low = np.uint64(a >> 32), np.uint64(a % 2**32)
-    h_high, h_low = h >> half, h & mask
-    low = a_low * h_low
-    # Below 2⁶²; times 2³² its upper part comes round to the lowest bits.
-    middle = a_high * h_low + a_low * h_high
-    total = (a_high * h_high << np.uint64(3)) + (middle >> np.uint64(29)) + ((middle & np.uint64(2**29 - 1)) << half)
-    total += (low >> np.uint64(61)) + (low & prime) + b
-    total = (total >> np.uint64(61)) + (total & prime)
-    # Of x and x - p the smaller one is x mod p, as a negative one wraps around to a large one.
-    return np.minimum(total, total - prime)
+        prime, bits = np.uint64(WIDE_PRIME), np.uint64(61)
+        a_high, a_low = np.uint64(a >> 32), np.uint64(a % 2**32)
+        total, product, part = self._room[:, : len(h_low)]
+        # 2⁶⁴ times the product of the upper halves.
+        np.multiply(h_high, a_high << np.uint64(3), out=total)
+        # 2³² times those of one upper and one lower half, below 2⁶²: what of it is beyond 2⁶¹ comes round to the lowest bits.
+        np.multiply(h_low, a_high, out=product)
+        np.multiply(h_high, a_low, out=part)
+        np.add(product, part, out=product)
+        np.right_shift(product, np.uint64(29), out=part)
+        np.add(total, part, out=total)
+        np.bitwise_and(product, np.uint64(2**29 - 1), out=product)
+        np.left_shift(product, np.uint64(32), out=product)
+        np.add(total, product, out=total)
+        np.multiply(h_low, a_low, out=product)
+        np.right_shift(product, bits, out=part)
+        np.add(total, part, out=total)
+        np.bitwise_and(product, prime, out=product)
+        np.add(total, product, out=total)
+        np.add(total, b, out=total)
+        np.right_shift(total, bits, out=part)
+        np.bitwise_and(total, prime, out=total)
+        np.add(total, part, out=total)
+        # Of x and x - p the smaller one is x mod p, as a negative one wraps around to a large one.
+        np.subtract(total, prime, out=part)
+        return np.minimum(total, part, out=total)

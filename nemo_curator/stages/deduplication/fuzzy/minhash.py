@@ -38,7 +38,7 @@ class MinHashStage(PartWriter[DocumentBatch]):
         num_hashes: Numbers in a signature.
         seed: Of the hash functions.
         normalize_text: Make texts lower case, and every run of white space one space.
-        use_64_bit_hash: Numbers of 61 bits instead of 31; it takes about four times as long, and twice the space.
+        use_64_bit_hash: Numbers of 61 bits instead of 31; it takes five to eight times as long, and twice the space.
         storage_options: For the filesystem of a URL.
         name: Name of the stage.
 

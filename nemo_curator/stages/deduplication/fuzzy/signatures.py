@@ -50,7 +50,7 @@ class MinHasher:
         num_hashes: Numbers in a signature.
         char_ngrams: Characters (code points) in an n-gram. A shorter text is its own only n-gram.
         seed: Of the functions.
-        wide: Hash to 64 bits, with p = 2⁶¹-1: for texts of so many n-grams that some would share a hash of 32. It takes about four times as long.
+        wide: Hash to 64 bits, with p = 2⁶¹-1: for texts of so many n-grams that some would share a hash of 32. It takes five to eight times as long.
     """
 
     def __init__(self, num_hashes: int, char_ngrams: int, seed: int, wide: bool = False) -> None:

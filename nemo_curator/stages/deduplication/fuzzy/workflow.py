@@ -81,7 +81,7 @@ class FuzzyDeduplicationWorkflow(WorkflowBase):
         num_bands: Bands of a signature.
         minhashes_per_band: Numbers in a band.
         use_64_bit_hash: Hash n-grams to 64 bits instead of 32, of which some of millions are the same by chance. That moves an estimate by
-            less than its own error, and costs about four times as long and twice the space.
+            less than its own error, and takes five to eight times as long and twice the space.
         bands_per_iteration: Bands that are brought together at a time: more need more space on disk, fewer more passes.
         lsh_num_output_partitions: Into how many parts the digests of these are divided; by the number of documents when not given.
         lsh_rmm_pool_size: For GPUs; not looked at, and so are the next three.
