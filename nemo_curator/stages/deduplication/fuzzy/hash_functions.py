@@ -5,6 +5,7 @@ Of what a signature costs this is the most: a page of 5,000 n-grams and 260 func
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -24,10 +25,19 @@ WIDE_PRIME = 2**61 - 1
 _FUNCTIONS, _HASHES = 8, 1 << 13
 
 
-class _Functions:
-    """Works out values for so many hashes at a time as fit the caches."""
+class _Functions(ABC):
+    """Works out values for so many hashes at a time as fit the caches.
+
+    Args:
+        a: Factors, shape (k,), from 1 to p - 1.
+        b: Summands, shape (k,), from 0 to p - 1.
+    """
 
     prime: ClassVar[int]
+
+    def __init__(self, a: Numbers, b: Numbers) -> None:
+        self.a = a
+        self.b = b
 
     def smallest(self, hashes: npt.NDArray[Any], edges: Indices) -> Numbers:
         """Return, for every function, its smallest value from each edge to the next.
@@ -41,7 +51,7 @@ class _Functions:
         """
         import numpy as np
 
-        found = np.full((self._count, len(edges)), np.iinfo(np.uint64).max)
+        found = np.full((len(self.a), len(edges)), np.iinfo(np.uint64).max)
         bounds = np.linspace(0, len(hashes), -(-len(hashes) // (2 * _HASHES)) + 1).astype(int).tolist()
         for start, stop in pairwise(bounds):
             first, last = np.searchsorted(edges, (start, stop)).tolist()
@@ -53,12 +63,9 @@ class _Functions:
             np.minimum(of_block, self._smallest(hashes[start:stop] % np.uint64(self.prime), inside), out=of_block)
         return found
 
-    @property
-    def _count(self) -> int:
-        raise NotImplementedError
-
+    @abstractmethod
     def _smallest(self, h: Numbers, edges: Indices) -> Numbers:
-        raise NotImplementedError
+        """Do it for one block of hashes below p."""
 
 
 class NarrowFunctions(_Functions):
@@ -67,10 +74,6 @@ class NarrowFunctions(_Functions):
     ``(a·h + b) mod p`` is the fractional part of ``(a·h + b) / p``, times p. With A and B the whole parts of 2⁶⁴·a/p and 2⁶⁴·b/p,
     the lowest 64 bits of ``A·h + B`` are that fraction, too small by less than h + 1 < 2³¹ + 1, while two values of it are 2³³ apart:
     so they come in the same order, and the smallest tells the exact value. 2³² more keeps a value of zero from wrapping around.
-
-    Args:
-        a: Factors, shape (k,), from 1 to p - 1.
-        b: Summands, shape (k,), from 0 to p - 1.
     """
 
     prime = PRIME
@@ -78,15 +81,12 @@ class NarrowFunctions(_Functions):
     def __init__(self, a: Numbers, b: Numbers) -> None:
         import numpy as np
 
-        self.a, self.b = (
+        fractions = (
             np.array([[(int(value) << 64) // PRIME + more] for value in values], np.uint64)
             for values, more in ((a, 0), (b, 1 << 32))
         )
+        super().__init__(*fractions)
         self._room = np.empty(_FUNCTIONS * 2 * _HASHES, np.uint64)
-
-    @property
-    def _count(self) -> int:
-        return len(self.a)
 
     def smallest(self, hashes: npt.NDArray[Any], edges: Indices) -> Numbers:
         """Return, for every function, its smallest value from each edge to the next."""
@@ -113,25 +113,15 @@ class NarrowFunctions(_Functions):
 
 
 class WideFunctions(_Functions):
-    """Those with p = 2⁶¹-1, which take five to eight times as long.
-
-    Args:
-        a: Factors, shape (k,), from 1 to p - 1.
-        b: Summands, shape (k,), from 0 to p - 1.
-    """
+    """Those with p = 2⁶¹-1, which take five to eight times as long."""
 
     prime = WIDE_PRIME
 
     def __init__(self, a: Numbers, b: Numbers) -> None:
         import numpy as np
 
-        self.a = a
-        self.b = b
+        super().__init__(a, b)
         self._room = np.empty((3, 2 * _HASHES), np.uint64)
-
-    @property
-    def _count(self) -> int:
-        return len(self.a)
 
     def _smallest(self, h: Numbers, edges: Indices) -> Numbers:
         import numpy as np
