@@ -64,7 +64,7 @@ def divide(demands: Sequence[Demand], cpus: float, *, apart: bool, cores: float 
     """
     cores = cpus if cores is None else max(cpus, cores)
     if apart:
-        return [Share(min(demand.cpus, cores) * cpus / cores, _alone(demand, cores)) for demand in demands]
+        return [Share(min(demand.cpus, cores) * (cpus / cores), _alone(demand, cores)) for demand in demands]
     light = sum(demand.cpus * _fewest(demand) for demand in demands if demand.is_light)
     heavy = sum(demand.cpus * _fewest(demand) for demand in demands if not demand.is_light)
     if heavy <= cores:
