@@ -135,12 +135,19 @@ def passed_on(parcel: Parcel) -> Parcel:
 
 
 def descendants(parent: Parcel, made: Iterable[tuple[tuple[Slice, ...], tuple[Tidings, ...]]]) -> Iterator[Parcel]:
-    """Yield the parcels that a parcel becomes: at least one. What the parent carried goes with the last."""
+    """Yield the parcels that a parcel becomes: at least one. What the parent carried goes with the last.
+
+    Tidings without a bundle travel with one, not as a parcel of their own: to an engine every parcel is a task, and one that waits before a
+    worker takes the place of one with work.
+    """
     split = Split((("", parent.credit),))
     held: tuple[tuple[Slice, ...], tuple[Tidings, ...]] | None = None
     index = 0
     for current in made:
         if held is not None:
+            if not (held[0] and current[0]):
+                held = held[0] or current[0], (*held[1], *current[1])
+                continue
             ((_, share),) = split.take()
             yield Parcel((*parent.place, (index, False)), share, *held)
             index += 1

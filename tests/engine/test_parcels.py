@@ -141,6 +141,22 @@ def test_a_parcel_becomes_one_at_least_and_the_last_carries_what_the_parent_did(
     assert _credit([first, second]) == 7
 
 
+def test_tidings_alone_are_no_parcel_unless_there_is_nothing_else() -> None:
+    parent = Parcel(((0, False),), 1, _bundle([1]), (_note("before"),))
+    told = [
+        ((), (_note("a"),)),
+        (_bundle([1]), (_note("b"),)),
+        ((), (_note("c"),)),
+        (_bundle([2]), ()),
+        ((), (_note("d"),)),
+    ]
+    first, second = descendants(parent, told)
+    assert [_read(parcel.bundle) for parcel in (first, second)] == [[1], [2]]
+    assert (_notes([first]), sorted(_notes([second]))) == (["a", "b", "c"], ["before", "d"])
+    (alone,) = descendants(parent, [((), (_note("a"),)), ((), (_note("b"),))])
+    assert (alone.bundle, sorted(_notes([alone]))) == ((), ["a", "b", "before"])
+
+
 def test_what_a_parcel_becomes_is_made_one_at_a_time() -> None:
     asked: list[int] = []
 
