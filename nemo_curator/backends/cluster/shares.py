@@ -69,8 +69,8 @@ def divide(demands: Sequence[Demand], cpus: float, *, apart: bool, cores: float 
     heavy = sum(demand.cpus * _fewest(demand) for demand in demands if not demand.is_light)
     if heavy <= cores:
         # Idle cores are of use to those only that may have more workers.
-        grows = any(demand.most is None for demand in demands)
-        scale = min(1.0, cpus / (cores + light if grows else heavy + light)) if heavy + light else 1.0
+        busy = light + (cores if any(demand.most is None for demand in demands) else heavy)
+        scale = min(1.0, cpus / busy) if busy else 1.0
         shares = [demand.cpus if scale == 1 else _rounded(demand.cpus * scale) for demand in demands]
         if all(share >= min(_SMALLEST, demand.cpus) for share, demand in zip(shares, demands, strict=True)):
             return [Share(share, demand.most) for share, demand in zip(shares, demands, strict=True)]
