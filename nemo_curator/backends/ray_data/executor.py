@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ _THREADS = 2
 # of them a task waits where it is to run, and not at the driver. Each is a process that Ray has to start, so only where there is one at a time.
 _TASKS_FOR_ONE = 2
 _WARM = 2
+_USAGE = "RAY_DATA_USAGE_DISABLED"
 # What `map_batches` has parameters for; other options of Ray go by a function.
 _NAMED = {"memory", "label_selector", "resources", "accelerator_type", "runtime_env"}
 
@@ -189,7 +191,8 @@ class RayDataExecutor(ForeignExecutor):
             stage.index: type(stage.stage).setup is not ProcessingStage.setup or bool(stage.shape.gpus)
             for stage in session.plan.stages
         }
-        return super()._run(session)
+        with _usage_kept_to_itself():
+            yield from super()._run(session)
 
 
 def _helpers_cpus(plan: ExecutionPlan) -> float:
@@ -218,6 +221,23 @@ def _pool_of(ray: Any, specs: list[RayStageOptions], share: Share, most: int) ->
         return pool(min_size=1, max_size=most)
     low = sized.min_workers or 1
     return pool(min_size=low, max_size=sized.max_workers or max(low, most), initial_size=sized.initial_workers or low)
+
+
+@contextmanager
+def _usage_kept_to_itself() -> Iterator[None]:
+    """Let Ray Data not report on its use inside, unless the environment says something about that already.
+
+    It would start an actor for it on the cluster, which stays there, and a thread of this process that asks Prometheus every ten seconds
+    until the process ends.
+    """
+    ours = _USAGE not in os.environ
+    if ours:
+        os.environ[_USAGE] = "1"
+    try:
+        yield
+    finally:
+        if ours:
+            os.environ.pop(_USAGE, None)
 
 
 @contextmanager
