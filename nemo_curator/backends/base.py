@@ -170,7 +170,7 @@ class BaseExecutor(ABC):
         """Let runs that follow one another in a ``with`` block share processes, where starting them takes as long as a small run.
 
         Every run sets its stages up, and tears them down, as it does alone; what is kept is the processes, with the modules that they
-        have imported. They end with the block. Backends whose engine keeps processes itself have nothing to do here.
+        have imported. They end with the block. On a Ray cluster it is the connection that is kept: Ray then keeps processes itself.
         """
         yield
 

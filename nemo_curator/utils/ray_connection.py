@@ -118,6 +118,19 @@ def connected_by(connect: Callable[[Any], None], variables: Mapping[str, str] | 
         if ours:
             with handlers_kept():
                 ray.shutdown()
+            _forget_protection(ray)
+
+
+def _forget_protection(ray: Any) -> None:
+    """Let Ray see from the environment again whether tokens are asked for.
+
+    A cluster that `ray.init` starts asks for one, and so does this process from then on, whatever it connects to next: a cluster without
+    tokens could not say anything to it, and would take its actors for abandoned. Ray has no public way to undo that.
+    """
+    config, tokens = (getattr(ray._raylet, name, None) for name in ("Config", "AuthenticationTokenLoader"))
+    if config is not None and tokens is not None:
+        config.initialize("")
+        tokens.instance().reset_cache()
 
 
 def join(ray: Any, address: str) -> None:

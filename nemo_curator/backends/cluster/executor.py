@@ -6,11 +6,13 @@ import logging
 import os
 import sys
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from nemo_curator.backends.base import BaseExecutor
+from nemo_curator.backends.cluster.connection import connected
 from nemo_curator.backends.utils import register_loguru_serializer
 from nemo_curator.engine.options import Options, RunOptions
 from nemo_curator.engine.session import Session
@@ -57,6 +59,8 @@ class ClusterExecutor(BaseExecutor):
     # To hand a bundle on takes an engine 15 to 50 ms (ADR 0001), of which a tenth of a second of work would be a fifth to a half.
     defaults: ClassVar[Mapping[str, Any]] = {"bundle_seconds": 0.5}
     options_class: ClassVar[type[ClusterOptions]] = ClusterOptions
+    needs_dashboard: ClassVar[bool] = False
+    """The engine needs Ray's dashboard and state API."""
 
     def __init__(self, config: Mapping[str, Any] | None = None, ignore_head_node: bool = False, **options: Any) -> None:
         self.cluster = self.options_class()
@@ -69,6 +73,23 @@ class ClusterExecutor(BaseExecutor):
     def cluster_address(self) -> str | None:
         """Address of the cluster: that of the options, or the one that this process is connected to, or that of `RAY_ADDRESS`."""
         return self.cluster.address or cluster_address()
+
+    @contextmanager
+    def keeping_workers(self) -> Generator[None]:
+        """Keep the connection of a run for the next one, in a ``with`` block, and the cluster if it is started for runs.
+
+        To Ray a connection is a job, and a job's processes are its own: a run that connects has them started, and their modules imported,
+        anew.
+
+        Raises:
+            ClusterError: There is no cluster at the address that was named, or it is one that this process cannot join.
+        """
+        with self._connected():
+            yield
+
+    def _connected(self) -> AbstractContextManager[Any]:
+        """Give the module `ray`, connected to the cluster of this executor."""
+        return connected(self.cluster.address, dashboard=self.needs_dashboard)
 
     def _run(self, session: Session) -> Iterator[None]:
         register_loguru_serializer()

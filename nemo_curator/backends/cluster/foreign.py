@@ -10,7 +10,6 @@ from abc import abstractmethod
 from collections.abc import Generator, Iterator
 from typing import Any, Protocol
 
-from nemo_curator.backends.cluster.connection import connected
 from nemo_curator.backends.cluster.custodian import Ticket
 from nemo_curator.backends.cluster.executor import ClusterExecutor, module_folders
 from nemo_curator.backends.cluster.nodes import Node, alive_nodes
@@ -57,9 +56,6 @@ class Engine(Protocol):
 class ForeignExecutor(ClusterExecutor):
     """Runs pipelines on an engine that schedules for itself."""
 
-    needs_dashboard = False
-    """The engine needs Ray's state API."""
-
     @property
     def _all_at_once(self) -> bool:
         """Whether the engine takes its whole input before it begins."""
@@ -100,7 +96,7 @@ class ForeignExecutor(ClusterExecutor):
         """End what the engine has left behind. The default knows of nothing."""
 
     def _attempt(self, session: Session) -> Iterator[None]:
-        with connected(self.cluster.address, dashboard=self.needs_dashboard) as ray, _steward(ray) as steward:
+        with self._connected() as ray, _steward(ray) as steward:
             path = module_folders()
             run, plan = f"curator-{uuid.uuid4().hex[:12]}", bare(session.plan)
             tickets = [

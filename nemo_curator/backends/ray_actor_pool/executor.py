@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from nemo_curator.backends.cluster.connection import connected
 from nemo_curator.backends.cluster.executor import ClusterExecutor, ClusterOptions
 from nemo_curator.backends.cluster.nodes import Node, alive_nodes
 from nemo_curator.backends.cluster.ray_specs import RayStageOptions, ray_stage_options
@@ -86,7 +85,7 @@ class RayActorPoolExecutor(ClusterExecutor):
     def _attempt(self, session: Session) -> Iterator[None]:
         from nemo_curator.backends.ray_actor_pool.pool import AgentPool
 
-        with connected(self.cluster.address) as ray:
+        with self._connected() as ray:
             nodes = self._wait_for_room(ray, session)
             capacity, reserve = _capacity(nodes, self.cluster, session.plan)
             pool = AgentPool(ray, session, nodes, self.cluster.runtime_env, reserve)

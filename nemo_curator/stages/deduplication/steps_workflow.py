@@ -27,9 +27,8 @@ from nemo_curator.tasks import FileGroupTask, Task
 from nemo_curator.utils.client_utils import is_remote_url
 from nemo_curator.utils.file_listing import local_path
 from nemo_curator.utils.file_utils import FILETYPE_TO_DEFAULT_EXTENSIONS
-from nemo_curator.utils.ray_connection import joined_cluster
 
-__all__ = ["DedupInput", "Steps", "check_filetype", "reader_stage", "refuse_other_ids", "run_whole"]
+__all__ = ["DedupInput", "Steps", "check_filetype", "reader_stage", "run_whole"]
 
 
 def check_filetype(option: str, value: str) -> None:
@@ -80,18 +79,6 @@ def run_whole(pipeline: Pipeline, executor: BaseExecutor | None, checkpoint_path
     return pipeline.run(executor, checkpoint_path=checkpoint, return_outputs=True) or []
 
 
-def refuse_other_ids(executor: BaseExecutor) -> None:
-    """Raise `IdGeneratorError` if the cluster of a run has an actor that gives out ids: the workflow numbers documents itself.
-
-    Raises:
-        ClusterError: The cluster that was named cannot be joined.
-    """
-    address = executor.cluster_address
-    if address is not None:
-        with joined_cluster(address):
-            refuse_id_generator_actor("number documents")
-
-
 class Steps:
     """Runs the pipelines of a workflow, and keeps what they made and how long they took; in a ``with`` block they share processes.
 
@@ -108,6 +95,7 @@ class Steps:
         self.last_report: RunReport | None = None
         self._begun = time.perf_counter()
         self._kept = ExitStack()
+        self._keeps: BaseExecutor | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -129,8 +117,7 @@ class Steps:
             whole: Run it without a checkpoint: all of its tasks are wanted.
         """
         begun = time.perf_counter()
-        # Asking again changes nothing.
-        self._kept.enter_context(self.executor.keeping_workers())
+        self._keep_workers()
         pipeline = Pipeline(name, stages=list(stages))
         tasks = run_whole(pipeline, self.executor, None if whole else self.checkpoint_path)
         self.last_report = pipeline.last_report
@@ -139,6 +126,23 @@ class Steps:
         spent = self.result.get_metadata(timed) or 0.0
         self.result.add_metadata(timed, spent + time.perf_counter() - begun)
         return tasks
+
+    def refuse_other_ids(self) -> None:
+        """Raise `IdGeneratorError` if the cluster of the run has an actor that gives out ids: the workflow numbers documents itself.
+
+        Raises:
+            ClusterError: The cluster that was named cannot be joined.
+        """
+        if self.executor.cluster_address is not None:
+            self._keep_workers()
+            refuse_id_generator_actor("number documents")
+
+    def _keep_workers(self) -> None:
+        if self._keeps is not self.executor:
+            # Another executor may be for another cluster, and where a connection is kept nobody else connects.
+            self._kept.close()
+            self._kept.enter_context(self.executor.keeping_workers())
+            self._keeps = self.executor
 
     def discard(self, folder: PartFolder) -> None:
         """Remove what was needed on the way; not where a later run may go on, as it counts on what is there."""
@@ -211,7 +215,7 @@ class DedupInput:
             message = "there is nothing to read: give input_path, or initial_tasks to run"
             raise OptionError(message)
         if self.id_field is None:
-            refuse_other_ids(steps.executor)
+            steps.refuse_other_ids()
         reader = self.reader()
         source: ProcessingStage[Any, Any] = (
             GivenTasksStage(given, self.id_field is not None, storage_options=self.storage_options)
