@@ -38,11 +38,11 @@ class DatasetEngine:
 
     def _read(self) -> None:
         try:
-            # Batches would go through four more threads, one of which Ray Data never ends.
-            for bundle in self._dataset.iter_internal_ref_bundles():
-                for block in bundle.block_refs:
-                    for parcel in parcels_of(self._ray.get(block)):
-                        self._put(parcel)
+            for table in self._dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+                for parcel in parcels_of(table):
+                    self._put(parcel)
+                if self._over:
+                    return
         except BaseException as error:  # the driver's thread tells it
             self._error = error
 
@@ -82,12 +82,7 @@ class DatasetEngine:
         """Read to the end, which comes soon, as nobody feeds it any more and custodians do nothing; unless Ray Data waits for a lost node."""
         self._over = True
         self._thread.join(timeout_s / 3)
-        executor = self._executor()
+        executor = getattr(self._dataset, "_current_executor", None)
         if self._thread.is_alive() and executor is not None:
             executor.shutdown(force=True)
             self._thread.join(timeout_s)
-
-    def _executor(self) -> Any | None:
-        """Return Ray Data's own thread for this dataset, which can be told to give up; `None` when it has ended."""
-        dataset = self._dataset.get_dataset_id().rpartition("_")[0]
-        return next((one for one in threading.enumerate() if dataset in one.name and hasattr(one, "shutdown")), None)
