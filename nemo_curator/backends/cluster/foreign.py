@@ -29,6 +29,9 @@ __all__ = ["Engine", "ForeignExecutor"]
 _FIRST = 16
 _ROUND_SECONDS = 0.1
 _NODES_SECONDS = 2.0
+# A node on which nothing had begun yet may leave at any time, and costs nothing: but what Ray had in mind for it may wait for ever, if workers
+# that have nothing to do hold the CPUs of all others.
+_SECONDS_WITHOUT_A_NODE = 60.0
 _SECONDS_WHEN_UNWANTED = 2.0
 _SECONDS_TO_STOP = 15.0
 
@@ -164,6 +167,7 @@ class _Watch:
         self._session = session
         self._steward = steward
         self._asked: Any = None
+        self._nodes = self._alive()
         self._moved_at = self._told_at = self._counted_at = time.monotonic()
 
     def look(self, relay: Relay, *, moved: bool) -> None:
@@ -179,18 +183,21 @@ class _Watch:
             self._asked = None
             if now - self._counted_at > _NODES_SECONDS:
                 self._counted_at = now
-                self._count(nodes)
+                self._count(nodes if now - self._moved_at < _SECONDS_WITHOUT_A_NODE else nodes | self._nodes)
         limit = self._session.options.stall_timeout_s
         if limit is not None and now - self._told_at > limit:
             self._told_at = now
             self._tell(now - self._moved_at)
 
     def _count(self, used: set[str]) -> None:
-        """See whether all nodes are there that something of the run is on: an engine may wait for one that is gone for ever."""
-        lost = used - {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
+        """See whether all nodes are there that something of the run is on, or waits for: an engine may wait for one that is gone for ever."""
+        lost = used - self._alive()
         if lost:
             message = f"node {', '.join(sorted(node[:12] for node in lost))} was lost, with what was under way there"
             raise EngineLost(message)
+
+    def _alive(self) -> set[str]:
+        return {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
 
     def _answer(self, ref: Any) -> Any:
         try:
