@@ -11,8 +11,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.ready-text
 DEV_READY := $(VENV)/.ready-dev
-# What needs no cluster waits more than it works. Tests on a cluster share it, so they come one by one.
+# What needs no cluster waits more than it works. Tests on a cluster share it, so they come one by one, in a process whose death is noticed.
 SIDE_BY_SIDE := -n auto --maxprocesses 4
+ONE_BY_ONE := -n 1
 
 .PHONY: help setup demo test soak check bench format clean
 .DEFAULT_GOAL := help
@@ -40,7 +41,7 @@ test: $(DEV_READY)
 	@# To make the other environment is mostly to wait, so it is made beside the first tests; what goes wrong is told below, when it is needed.
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/newer_xenna.sh --install >/dev/null 2>&1 & beside=$$!; \
 		$(BIN)/python -m pytest -q $(SIDE_BY_SIDE) -m "not ray and not soak"; status=$$?; wait $$beside; exit $$status
-	@$(BIN)/python -m pytest -q -m "ray and not soak"
+	@$(BIN)/python -m pytest -q $(ONE_BY_ONE) -m "ray and not soak"
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/newer_xenna.sh tests/conformance tests/backends/cluster/test_messages.py \
 		-m "not soak" -k "(xenna-streaming and lifecycle and (setup or teardown)) or version"
 

@@ -19,6 +19,7 @@ from nemo_curator.backends.local import LocalExecutor
 from nemo_curator.backends.registry import make_executor
 from nemo_curator.testing import BackendUnderTest
 from nemo_curator.testing.nodes import joined
+from tests.crashed_drivers import CrashedDrivers, said_by_cluster
 
 settings.register_profile(
     "default",
@@ -37,6 +38,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 for _name in list(os.environ):
     if _name.startswith(("NEMO_CURATOR_", "CURATOR_", "RAY_", "SLURM_")):
         del os.environ[_name]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch over the processes that run tests."""
+    config.pluginmanager.register(CrashedDrivers(config))
 
 
 # What the tests of this process came to, once it is known.
@@ -87,12 +93,14 @@ NEEDS = {"ray": "ray", "xenna": "cosmos_xenna"}
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[str]:
+def cluster(pytestconfig: pytest.Config) -> Iterator[str]:
     """The address of the one Ray cluster of a test session, of two CPUs; started when it is first asked for."""
     _have("ray")
     from nemo_curator.core.client import RayClient
 
-    client = RayClient(num_cpus=2, object_store_memory=1_000_000_000)
+    says = said_by_cluster(pytestconfig)
+    says.unlink(missing_ok=True)
+    client = RayClient(num_cpus=2, object_store_memory=1_000_000_000, ray_stdouterr_capture_file=str(says))
     client.start()
     # A cluster that the environment names is everybody's default; here only those have it who ask for it.
     address = os.environ.pop("RAY_ADDRESS")
