@@ -76,6 +76,23 @@ def test_murmur_gives_the_published_values() -> None:
     assert _murmur([], 5) == []
 
 
+@given(
+    data=st.binary(max_size=60),
+    usual=st.integers(0, 20),
+    others=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=20),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_slices_that_overlap_are_hashed_as_if_alone(
+    data: bytes, usual: int, others: list[tuple[int, int]], seed: int
+) -> None:
+    # As n-grams are: most of one length and one from almost every byte on, some shorter or longer.
+    slices = [(start, usual) for start in range(len(data) - usual + 1)]
+    slices += [(start, min(length, len(data) - start)) for start, length in others if start <= len(data)]
+    starts, lengths = (np.array([one[at] for one in slices], np.int64) for at in range(2))
+    found = murmur3_32(np.frombuffer(data, np.uint8), starts, lengths, seed)
+    assert found.tolist() == [_murmur([data[start : start + length]], seed)[0] for start, length in slices]
+
+
 def _by_hand(text: str, hasher: MinHasher) -> list[int]:
     n = hasher.char_ngrams
     grams = {text[at : at + n] for at in range(max(1, len(text) - n + 1))}

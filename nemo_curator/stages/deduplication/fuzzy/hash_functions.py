@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,8 +33,6 @@ class _Functions(ABC):
         b: Summands, shape (k,), from 0 to p - 1.
     """
 
-    prime: ClassVar[int]
-
     def __init__(self, a: Numbers, b: Numbers) -> None:
         self.a = a
         self.b = b
@@ -43,7 +41,7 @@ class _Functions(ABC):
         """Return, for every function, its smallest value from each edge to the next.
 
         Args:
-            hashes: What the functions are applied to, modulo p; shape (n,), unsigned.
+            hashes: What the functions are applied to; shape (n,), unsigned.
             edges: Where groups begin, shape (m,), rising; the first is 0.
 
         Returns:
@@ -60,23 +58,26 @@ class _Functions(ABC):
             if first == last or inside[0]:
                 first, inside = first - 1, np.concatenate([[0], inside])
             of_block = found[:, first:last]
-            np.minimum(of_block, self._smallest(hashes[start:stop] % np.uint64(self.prime), inside), out=of_block)
+            np.minimum(of_block, self._smallest(self._taken(hashes[start:stop]), inside), out=of_block)
         return found
 
     @abstractmethod
+    def _taken(self, hashes: npt.NDArray[Any]) -> Numbers:
+        """Return a block of hashes as the functions take them."""
+
+    @abstractmethod
     def _smallest(self, h: Numbers, edges: Indices) -> Numbers:
-        """Do it for one block of hashes below p."""
+        """Do it for one block of what `_taken` returned."""
 
 
 class NarrowFunctions(_Functions):
     """Those with p = 2³¹-1, as fractions of a circle: in numbers of 64 bits that wrap around, ``mod`` costs nothing.
 
     ``(a·h + b) mod p`` is the fractional part of ``(a·h + b) / p``, times p. With A and B the whole parts of 2⁶⁴·a/p and 2⁶⁴·b/p,
-    the lowest 64 bits of ``A·h + B`` are that fraction, too small by less than h + 1 < 2³¹ + 1, while two values of it are 2³³ apart:
-    so they come in the same order, and the smallest tells the exact value. 2³² more keeps a value of zero from wrapping around.
+    the lowest 64 bits of ``A·h + B`` are that fraction, too small by less than h + 1, which is 2³² at most, while two values of it are 2³³
+    apart: so they come in the same order, and the smallest tells the exact value. 2³² more keeps a value of zero from wrapping around.
+    That holds for any h of 32 bits, so that nothing is to be done to hashes before.
     """
-
-    prime = PRIME
 
     def __init__(self, a: Numbers, b: Numbers) -> None:
         import numpy as np
@@ -98,6 +99,11 @@ class NarrowFunctions(_Functions):
         low = (found & np.uint64(2**32 - 1)) * prime
         return ((found >> half) * prime + (low >> half)) >> half
 
+    def _taken(self, hashes: npt.NDArray[Any]) -> Numbers:
+        import numpy as np
+
+        return hashes.astype(np.uint64)
+
     def _smallest(self, h: Numbers, edges: Indices) -> Numbers:
         import numpy as np
 
@@ -115,13 +121,16 @@ class NarrowFunctions(_Functions):
 class WideFunctions(_Functions):
     """Those with p = 2⁶¹-1, which take five to eight times as long."""
 
-    prime = WIDE_PRIME
-
     def __init__(self, a: Numbers, b: Numbers) -> None:
         import numpy as np
 
         super().__init__(a, b)
         self._room = np.empty((3, 2 * _HASHES), np.uint64)
+
+    def _taken(self, hashes: npt.NDArray[Any]) -> Numbers:
+        import numpy as np
+
+        return hashes % np.uint64(WIDE_PRIME)
 
     def _smallest(self, h: Numbers, edges: Indices) -> Numbers:
         import numpy as np

@@ -16,6 +16,9 @@ __all__ = ["murmur3_32", "murmur3_64"]
 
 _C1, _C2, _ADD = 0xCC9E2D51, 0x1B873593, 0xE6546B64
 _MIX1, _MIX2 = 0x85EBCA6B, 0xC2B2AE35
+# With more bytes to a slice it is faster to look up the words of each. Texts have one byte a character, or two or three.
+_BYTES_A_SLICE = 1.8
+_SAMPLE = 1000
 
 
 def murmur3_32(
@@ -39,41 +42,76 @@ def murmur3_32(
     words = _words_from_everywhere(data, np.uint32, len(data) + 1)
     # Slices overlap: what is done to a word before it is mixed in is done once for all of them.
     scrambled = _scrambled(words)
-    shortest, longest = int(lengths.min()), int(lengths.max())
-    if shortest == longest:
-        return _of_sorted(words, scrambled, starts, lengths, seed)
-    # The longest come last, so that those that go on are the end of the array.
-    order = np.argsort(lengths.astype(np.min_scalar_type(longest)), kind="stable")
-    hashes = np.empty(len(starts), np.uint32)
-    hashes[order] = _of_sorted(words, scrambled, starts[order], lengths[order], seed)
+    if len(data) > _BYTES_A_SLICE * len(starts):
+        return _of_slices(words, scrambled, starts, lengths, np.full(len(starts), seed, np.uint32), 0)
+    return _of_most_bytes(words, scrambled, starts, lengths, seed)
+
+
+def _of_most_bytes(words: Any, scrambled: Any, starts: Any, lengths: Any, seed: int) -> npt.NDArray[np.uint32]:
+    """Return the hashes of slices of which one begins at almost every byte, as n-grams do, and many have the same length.
+
+    Of that length the slices at all bytes are hashed, as nothing need be looked up for that, and the wanted ones are taken out. Longer ones
+    go on with what has been made of their first bytes.
+    """
+    import numpy as np
+
+    # A sample tells which it is well enough.
+    usual = int(np.bincount(lengths[:: -(-len(lengths) // _SAMPLE)]).argmax())
+    blocks, rest = usual >> 2, usual & 3
+    size = len(words) - 4 * blocks
+    begun = np.full(size, seed, np.uint32)
+    spare = np.empty_like(begun)
+    for block in range(blocks):
+        _mix_in(scrambled[4 * block : 4 * block + size], begun, spare)
+    hashes = begun
+    if rest:
+        hashes = begun ^ _scrambled(words[4 * blocks :] & np.uint32((1 << 8 * rest) - 1))
+    hashes = _finished(hashes ^ np.uint32(usual)).take(starts, mode="clip")
+    others = np.flatnonzero(lengths != usual)
+    going_on = lengths[others] >= 4 * blocks
+    for some, done in ((others[going_on], blocks), (others[~going_on], 0)):
+        if len(some):
+            first = starts[some]
+            state = begun.take(first) if done else np.full(len(some), seed, np.uint32)
+            hashes[some] = _of_slices(words, scrambled, first, lengths[some], state, done)
     return hashes
 
 
-def _of_sorted(words: Any, scrambled: Any, starts: Any, lengths: Any, seed: int) -> npt.NDArray[np.uint32]:
-    """Return the hashes of slices that are sorted by length."""
+def _of_slices(
+    words: Any, scrambled: Any, starts: Any, lengths: Any, state: npt.NDArray[np.uint32], done: int
+) -> npt.NDArray[np.uint32]:
+    """Return the hashes of slices, given what has been made of their first `done` blocks of four bytes."""
     import numpy as np
 
-    blocks = int(lengths[-1]) >> 2
-    going_on = np.searchsorted(lengths, 4 * np.arange(1, blocks + 1)).tolist()
-    hashes = np.full(len(starts), seed, np.uint32)
-    # In place, and not by `_rotated`: new arrays at every step would cost an eighth more.
-    mixed, moved = np.empty_like(hashes), np.empty_like(hashes)
-    for block, first in enumerate(going_on):
-        some, word, spare = hashes[first:], mixed[first:], moved[first:]
+    # The longest come last, so that those that go on are the end of the array.
+    order = np.argsort(lengths.astype(np.min_scalar_type(int(lengths.max()))), kind="stable")
+    starts, lengths, state = starts[order], lengths[order], state[order]
+    blocks = np.arange(done, int(lengths[-1]) >> 2)
+    mixed, moved = np.empty_like(state), np.empty_like(state)
+    for block, first in zip(blocks.tolist(), np.searchsorted(lengths, 4 * blocks + 4).tolist(), strict=True):
         # Every index is good; with "clip" that is not looked at first.
-        scrambled[4 * block :].take(starts[first:], out=word, mode="clip")
-        np.bitwise_xor(some, word, out=some)
-        np.right_shift(some, np.uint32(32 - 13), out=spare)
-        np.left_shift(some, np.uint32(13), out=some)
-        np.bitwise_or(some, spare, out=some)
-        np.multiply(some, np.uint32(5), out=some)
-        np.add(some, np.uint32(_ADD), out=some)
+        word = scrambled[4 * block :].take(starts[first:], out=mixed[first:], mode="clip")
+        _mix_in(word, state[first:], moved[first:])
     rest = (lengths & 3).astype(np.uint32)
     if rest.any():
         # What is left of so many bytes: none of none, up to three of four.
         mask = (np.uint32(1) << (rest << np.uint32(3))) - np.uint32(1)
-        hashes ^= _scrambled(words.take(starts + (lengths & ~3), mode="clip") & mask)
-    return _finished(hashes ^ lengths.astype(np.uint32))
+        state ^= _scrambled(words.take(starts + (lengths & ~3), mode="clip") & mask)
+    hashes = np.empty_like(state)
+    hashes[order] = _finished(state ^ lengths.astype(np.uint32))
+    return hashes
+
+
+def _mix_in(word: npt.NDArray[np.uint32], state: npt.NDArray[np.uint32], spare: npt.NDArray[np.uint32]) -> None:
+    """Mix a scrambled word into every state, in place: new arrays at every step would cost an eighth more."""
+    import numpy as np
+
+    np.bitwise_xor(state, word, out=state)
+    np.right_shift(state, np.uint32(32 - 13), out=spare)
+    np.left_shift(state, np.uint32(13), out=state)
+    np.bitwise_or(state, spare, out=state)
+    np.multiply(state, np.uint32(5), out=state)
+    np.add(state, np.uint32(_ADD), out=state)
 
 
 def _words_from_everywhere(data: npt.NDArray[np.uint8], kind: type[Any], size: int) -> Any:
@@ -98,11 +136,16 @@ def _scrambled(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
 
 
 def _finished(hashes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """Return the finished hashes, in the place of those that are given."""
     import numpy as np
 
-    hashes = (hashes ^ (hashes >> np.uint32(16))) * np.uint32(_MIX1)
-    hashes = (hashes ^ (hashes >> np.uint32(13))) * np.uint32(_MIX2)
-    return hashes ^ (hashes >> np.uint32(16))
+    spare = np.empty_like(hashes)
+    for bits, factor in ((16, _MIX1), (13, _MIX2), (16, 1)):
+        np.right_shift(hashes, np.uint32(bits), out=spare)
+        np.bitwise_xor(hashes, spare, out=hashes)
+        if factor > 1:
+            np.multiply(hashes, np.uint32(factor), out=hashes)
+    return hashes
 
 
 _WIDE1, _WIDE2 = 0x87C37B91114253D5, 0x4CF5AD432745937F

@@ -87,11 +87,12 @@ class MinHasher:
         functions = WideFunctions(self.a, self.b) if self.wide else NarrowFunctions(self.a, self.b)
         for pieces in self._batches(data, offsets):
             content = np.concatenate([data[piece.start : piece.stop] for piece in pieces])
-            starts, lengths, documents = self._ngrams(content, pieces)
+            starts, lengths, counts = self._ngrams(content, pieces)
             hashes = murmur(content, starts, lengths, seed)
-            edges = np.flatnonzero(np.diff(documents, prepend=-1))
+            having = np.flatnonzero(counts)
+            edges = (np.cumsum(counts) - counts)[having]
             # A batch has one piece of a text, but the next one may have more of it.
-            rows = documents[edges]
+            rows = np.array([piece.document for piece in pieces])[having]
             found[rows] = np.minimum(found[rows], functions.smallest(hashes, edges).T)
         return found
 
@@ -107,7 +108,8 @@ class MinHasher:
         found: list[list[Any]] = [[] for _ in range(len(texts))]
         for pieces in self._batches(data, offsets):
             content = np.concatenate([data[piece.start : piece.stop] for piece in pieces])
-            starts, lengths, documents = self._ngrams(content, pieces)
+            starts, lengths, counts = self._ngrams(content, pieces)
+            documents = np.repeat([piece.document for piece in pieces], counts)
             hashes, documents = _distinct(murmur3_64(content, starts, lengths, 0), documents)
             bounds = np.append(np.flatnonzero(np.diff(documents, prepend=-1)), len(documents)).tolist()
             for start, stop in pairwise(bounds):
@@ -115,25 +117,27 @@ class MinHasher:
         return [sets[0] if len(sets) == 1 else sorted_distinct(np.concatenate(sets)) for sets in found]
 
     def _ngrams(self, content: Bytes, pieces: list[_Piece]) -> tuple[Any, Any, Any]:
-        """Return where n-grams begin, how many bytes they have, and of which documents they are, in order of these."""
+        """Return where n-grams begin, how many bytes they have, and how many each piece has, piece by piece."""
         import numpy as np
 
-        sizes = np.array([piece.stop - piece.start for piece in pieces])
-        bounds = np.concatenate([[0], np.cumsum(sizes)])
+        n = self.char_ngrams
+        bounds = np.cumsum([0, *(piece.stop - piece.start for piece in pieces)])
         # A byte that does not continue a character of UTF-8 begins one.
         characters = np.append(np.flatnonzero((content & 0xC0) != 0x80), len(content))
-        firsts = np.searchsorted(characters[:-1], bounds)
-        having = np.diff(firsts)
-        short = np.flatnonzero((having < self.char_ngrams) & np.array([piece.is_whole for piece in pieces]))
-        counts = np.maximum(having - self.char_ngrams + 1, 0)
-        counts[short] = 1
-        before = np.cumsum(counts) - counts
-        begin = np.arange(counts.sum()) + np.repeat(firsts[:-1] - before, counts)
-        # Pieces lie end to end: what begins behind an n-gram ends it, also where that is in the next piece.
-        starts = characters.take(begin)
-        ends = characters.take(begin + self.char_ngrams, mode="clip")
-        starts[before[short]], ends[before[short]] = bounds[short], bounds[short + 1]
-        return starts, ends - starts, np.repeat([piece.document for piece in pieces], counts)
+        firsts = np.searchsorted(characters[:-1], bounds).tolist()
+        starts: list[Any] = []
+        ends: list[Any] = []
+        for at, (piece, (first, last)) in enumerate(zip(pieces, pairwise(firsts), strict=True)):
+            if last - first < n and piece.is_whole:
+                starts.append(bounds[at : at + 1])
+                ends.append(bounds[at + 1 : at + 2])
+            else:
+                count = max(last - first - n + 1, 0)
+                # Pieces lie end to end: what begins behind an n-gram ends it, also where that is in the next piece.
+                starts.append(characters[first : first + count])
+                ends.append(characters[first + n : first + n + count])
+        first_bytes = np.concatenate(starts)
+        return first_bytes, np.concatenate(ends) - first_bytes, np.array([len(some) for some in starts])
 
     def _batches(self, data: Bytes, offsets: list[int]) -> Iterator[list[_Piece]]:
         """Yield pieces of some size together, and never two of the same text: all but the last of one are of that size."""
