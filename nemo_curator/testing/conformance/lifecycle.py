@@ -138,3 +138,17 @@ class WhoAmI(ProcessingStage[Number, Number]):
         """Note it."""
         task._metadata["worker"] = self.worker
         return task
+
+
+@CASES
+def runs_that_keep_workers_keep_nothing_else(backend: BackendUnderTest) -> None:
+    journal = backend.journal()
+    executor = backend.make()
+    with executor.keeping_workers():
+        for name, amount in (("first", 1), ("second", 2)):
+            outputs = backend.pipeline(Add(amount), Journaling(journal, name)).run(executor, numbers(5)) or []
+            assert sorted(task.data for task in outputs) == [number + amount for number in range(5)]
+            # Whoever is kept for the next run has torn down what this one had set up.
+            assert journal.count(name, "setup") == journal.count(name, "teardown") > 0
+            assert journal.count(name, "process") == 5
+            assert journal.count(name, "setup_on_node") == 1
