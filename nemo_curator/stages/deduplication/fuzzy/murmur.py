@@ -107,9 +107,7 @@ def _mix_in(word: npt.NDArray[np.uint32], state: npt.NDArray[np.uint32], spare: 
     import numpy as np
 
     np.bitwise_xor(state, word, out=state)
-    np.right_shift(state, np.uint32(32 - 13), out=spare)
-    np.left_shift(state, np.uint32(13), out=state)
-    np.bitwise_or(state, spare, out=state)
+    _rotate(state, 13, spare)
     np.multiply(state, np.uint32(5), out=state)
     np.add(state, np.uint32(_ADD), out=state)
 
@@ -123,16 +121,21 @@ def _words_from_everywhere(data: npt.NDArray[np.uint8], kind: type[Any], size: i
     return np.ndarray(size, dtype, padded.data, strides=(1,)).astype(kind)
 
 
-def _rotated(values: npt.NDArray[np.uint32], bits: int) -> npt.NDArray[np.uint32]:
-    import numpy as np
-
-    return (values << np.uint32(bits)) | (values >> np.uint32(32 - bits))
-
-
 def _scrambled(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
     import numpy as np
 
-    return _rotated(words * np.uint32(_C1), 15) * np.uint32(_C2)
+    scrambled = words * np.uint32(_C1)
+    _rotate(scrambled, 15, np.empty_like(scrambled))
+    return np.multiply(scrambled, np.uint32(_C2), out=scrambled)
+
+
+def _rotate(values: npt.NDArray[np.uint32], bits: int, spare: npt.NDArray[np.uint32]) -> None:
+    """Rotate to the left, in place."""
+    import numpy as np
+
+    np.right_shift(values, np.uint32(32 - bits), out=spare)
+    np.left_shift(values, np.uint32(bits), out=values)
+    np.bitwise_or(values, spare, out=values)
 
 
 def _finished(hashes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
