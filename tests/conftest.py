@@ -42,7 +42,7 @@ for _name in list(os.environ):
 
 def pytest_configure(config: pytest.Config) -> None:
     """Watch over the processes that run tests."""
-    config.pluginmanager.register(CrashedDrivers(config))
+    config.pluginmanager.register(CrashedDrivers(config), CrashedDrivers.name)
 
 
 # What the tests of this process came to, once it is known.
@@ -104,7 +104,10 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[str]:
     client.start()
     # A cluster that the environment names is everybody's default; here only those have it who ask for it.
     address = os.environ.pop("RAY_ADDRESS")
+    watch: Any = pytestconfig.pluginmanager.get_plugin(CrashedDrivers.name)
+    watch.cluster = address
     yield address
+    watch.cluster = None
     os.environ["RAY_ADDRESS"] = address
     client.stop()
 

@@ -2,11 +2,13 @@
 
 Ray ends a driver whose cluster does not answer for a minute by `_exit(1)`, and native threads of it that crash take the process with
 them. No test can see that, or say what it was. So `make test` runs what needs Ray in a process of its own (``-n 1``), and the one that
-controls it hears of its death.
+controls it hears of its death. A process whose cluster is gone ends itself, as all that its tests could say is that they cannot connect.
 """
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,25 @@ def said_by_cluster(config: pytest.Config) -> Path:
 
 
 class CrashedDrivers:
-    """A plugin for the process that controls those that run tests."""
+    """A plugin for processes that run tests, and for the one that controls them.
+
+    Attributes:
+        cluster: Address of the cluster that the tests of this process are on, ``host:port``, if there is one.
+    """
+
+    name = "crashed-drivers"
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
+        self.cluster: str | None = None
         self.crashes: list[tuple[str, str]] = []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(self, call: pytest.CallInfo[Any]) -> None:
+        """End this process if a test has failed and its cluster is gone; there must be another that notices."""
+        controlled = "PYTEST_XDIST_WORKER" in os.environ
+        if controlled and call.excinfo is not None and self.cluster is not None and not _answers(self.cluster):
+            os._exit(1)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport, sched: Any) -> None:
@@ -54,3 +70,12 @@ class CrashedDrivers:
         except OSError as error:
             return f"(nothing that could be read: {error})"
         return said.decode(errors="replace").strip()
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=10.0).close()
+    except OSError:
+        return False
+    return True
