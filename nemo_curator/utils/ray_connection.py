@@ -23,6 +23,7 @@ __all__ = [
     "handlers_kept",
     "join",
     "joined_cluster",
+    "reach",
 ]
 
 _REACH_SECONDS = 5.0
@@ -144,7 +145,7 @@ def join(ray: Any, address: str) -> None:
         ClusterError: There is no cluster, or it is one that this process cannot join.
     """
     if address != "auto" and "://" not in address:
-        _reach(address)
+        reach(address)
     try:
         ray.init(address=address, **QUIET_OPTIONS)
     except ConnectionError as error:
@@ -159,8 +160,15 @@ def join(ray: Any, address: str) -> None:
         raise
 
 
-def _reach(address: str) -> None:
-    """Knock first: Ray itself would wait for half a minute."""
+def reach(address: str) -> None:
+    """Knock at the head of a cluster: Ray itself would wait for half a minute for one that is not there, or end this process after one.
+
+    Args:
+        address: ``host:port``.
+
+    Raises:
+        ClusterError: Nobody answers, or it is no such address.
+    """
     host, _, port = address.rpartition(":")
     if not port.isdigit() or not host:
         message = f"the address of a Ray cluster is host:port, such as 10.0.0.1:6379; got {address!r}"

@@ -13,6 +13,7 @@ from typing import Any
 
 from nemo_curator.backends.cluster.connection import named
 from nemo_curator.errors import ClusterError
+from nemo_curator.utils.ray_connection import reach
 
 __all__ = ["end_leftovers"]
 
@@ -53,13 +54,15 @@ def known_actors(ray: Any) -> list[Any]:
     """Return the actors of this process's job, as Ray's state API tells them. Xenna asks it the same way, and needs an answer.
 
     Raises:
-        ClusterError: It does not answer, or not as many as Xenna asks for.
+        ClusterError: It does not answer, or not as many as Xenna asks for, or the head of the cluster is gone.
     """
     if not _has_dashboard(ray):
         raise ClusterError(_NO_ANSWER.format("it has no dashboard"))
+    context = ray.get_runtime_context()
+    # Where the head is gone, Ray would wait for a minute and then end this process.
+    reach(context.gcs_address)
     answer: queue.SimpleQueue[Any] = queue.SimpleQueue()
     # Its client asks for half a minute where nobody answers, and takes no deadline for that.
-    context = ray.get_runtime_context()
     asking = threading.Thread(target=_ask, args=(context.get_job_id(), answer), name="curator-state-api", daemon=True)
     # It looks around for a cluster, too, and finds any other on the machine.
     with named(context.gcs_address):
