@@ -1,8 +1,9 @@
 """What becomes of tests whose process dies under them: tried once more, and told in any case.
 
 Ray ends a driver by `_exit(1)`: without a word if it uses the object store of a node that is gone, with one that pytest captures if its
-cluster does not answer for a minute. Native threads of it that crash take the process with them. No test can see that, or say what it was. So `make test` runs what needs Ray in a process of its own (``-n 1``), and the one that
-controls it hears of its death. A process whose cluster is gone ends itself, as all that its tests could say is that they cannot connect.
+cluster does not answer for a minute. Native threads of it that crash take the process with them. No test can see that, or say what it was. So
+`make test` runs what needs Ray in a process of its own (``-n 1``), and the one that controls it hears of its death. A process whose cluster
+is gone ends itself, as all that its tests could say is that they cannot connect.
 """
 
 from __future__ import annotations
