@@ -4,14 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
 from nemo_curator.core import cluster, keeper
+from tests.core.processes import has_ended, wait_for
 
 # A command that has a child in a session of its own, as Ray's workers nearly are, and tells both.
 FAMILY = """
@@ -25,13 +24,6 @@ with open(sys.argv[1] + ".new", "w") as file:
 os.rename(sys.argv[1] + ".new", sys.argv[1])
 time.sleep(600)
 """
-
-
-def wait_for(condition: Callable[[], object], timeout_s: float = 30) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def _family(path: Path) -> list[int]:
@@ -104,7 +96,7 @@ def test_nothing_outlives_a_keeper_that_is_killed(tmp_path: Path) -> None:
     wait_for(lambda: "time.sleep" in " ".join(child.cmdline()[:3]) and "keeper" not in " ".join(child.cmdline()))
     process.kill()
     process.wait()
-    wait_for(lambda: not child.is_running())
+    wait_for(lambda: has_ended(child))
 
 
 @pytest.mark.parametrize(

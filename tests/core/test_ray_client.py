@@ -8,8 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,19 +19,13 @@ from nemo_curator.core import await_nodes
 from nemo_curator.core.client import RayClient
 from nemo_curator.core.utils import check_ray_responsive
 from nemo_curator.testing.nodes import add_node
+from tests.core.processes import has_ended, wait_for
 
 ON_LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
 
 def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
-
-
-def wait_for(condition: Callable[[], object], timeout_s: float = 60) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def members(folder: str) -> list[psutil.Process]:
@@ -248,7 +241,7 @@ def test_nothing_is_left_after_the_driver_was_killed(started: Started, other: su
     assert len(processes) > 8
     other.send_signal(signal.SIGKILL)
     other.wait()
-    wait_for(lambda: not any(process.is_running() for process in processes), timeout_s=20)
+    wait_for(lambda: all(has_ended(process) for process in processes), timeout_s=20)
     assert members(folder) == []
     wait_for(lambda: not Path(folder).exists())
     assert check_ray_responsive(timeout_s=30)
