@@ -9,11 +9,13 @@ is gone ends itself, as all that its tests could say is that they cannot connect
 from __future__ import annotations
 
 import os
-import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from nemo_curator.errors import ClusterError
+from nemo_curator.utils.ray_connection import reach
 
 _TAIL_BYTES = 4000
 
@@ -74,9 +76,8 @@ class CrashedDrivers:
 
 
 def _answers(address: str) -> bool:
-    host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host, int(port)), timeout=10.0).close()
-    except OSError:
+        reach(address)
+    except ClusterError:
         return False
     return True

@@ -19,6 +19,6 @@ def wait_for(condition: Callable[[], object], timeout_s: float = 60) -> None:
 def has_ended(process: psutil.Process) -> bool:
     """Say so also of one that the init process has yet to bury: that takes seconds on some machines."""
     try:
-        return process.status() == psutil.STATUS_ZOMBIE
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True

@@ -12,6 +12,7 @@ import pytest
 from nemo_curator.core import cluster, keeper
 from tests.core.processes import has_ended, wait_for
 
+_SECONDS = 30.0
 # A command that has a child in a session of its own, as Ray's workers nearly are, and tells both.
 FAMILY = """
 import os, subprocess, sys, time, signal
@@ -27,7 +28,7 @@ time.sleep(600)
 
 
 def _family(path: Path) -> list[int]:
-    wait_for(path.exists)
+    wait_for(path.exists, timeout_s=_SECONDS)
     return [int(pid) for pid in path.read_text().split()]
 
 
@@ -63,7 +64,7 @@ def test_nothing_outlives_the_driver(tmp_path: Path, number: int) -> None:
     family = _family(tmp_path / "pids")
     driver.send_signal(number)
     driver.wait()
-    wait_for(lambda: not _alive(family))
+    wait_for(lambda: not _alive(family), timeout_s=_SECONDS)
 
 
 def test_a_thread_that_ends_takes_nothing_along(tmp_path: Path) -> None:
@@ -91,12 +92,15 @@ cluster.end(held[0])
 
 def test_nothing_outlives_a_keeper_that_is_killed(tmp_path: Path) -> None:
     process = _start("import time; time.sleep(600)")
-    wait_for(lambda: psutil.Process(process.pid).children())
+    wait_for(lambda: psutil.Process(process.pid).children(), timeout_s=_SECONDS)
     (child,) = psutil.Process(process.pid).children()
-    wait_for(lambda: "time.sleep" in " ".join(child.cmdline()[:3]) and "keeper" not in " ".join(child.cmdline()))
+    wait_for(
+        lambda: "time.sleep" in " ".join(child.cmdline()[:3]) and "keeper" not in " ".join(child.cmdline()),
+        timeout_s=_SECONDS,
+    )
     process.kill()
     process.wait()
-    wait_for(lambda: has_ended(child))
+    wait_for(lambda: has_ended(child), timeout_s=_SECONDS)
 
 
 @pytest.mark.parametrize(
